@@ -1,0 +1,1 @@
+//! Ownership: which service an event belongs to, and who owns that service when.

@@ -1,0 +1,1 @@
+//! Events to facts, incrementally, with retractions.

@@ -1,0 +1,225 @@
+//! Identifiers. Each is its own type, so that a repository is never taken for a service.
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use std::borrow::Borrow;
+use std::fmt;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(SmolStr);
+
+        impl $name {
+            /// Wraps a text as it is.
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(SmolStr::new(text))
+            }
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0.as_str())
+            }
+        }
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self::new(text)
+            }
+        }
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self::new(text)
+            }
+        }
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A repository as `host/owner/name`.
+    RepoName
+);
+text_id!(
+    /// The unit that is deployed and owned.
+    ServiceName
+);
+text_id!(
+    /// An owner of services.
+    TeamName
+);
+text_id!(
+    /// A deployment's id, unique within its service; sources prefix their own (`github:123`).
+    DeploymentId
+);
+text_id!(
+    /// An incident's id, unique everywhere; sources prefix their own (`pagerduty:Q1`).
+    IncidentId
+);
+text_id!(
+    /// A pipeline run's id, unique within its repository.
+    RunId
+);
+text_id!(
+    /// The environment's name as the vendor gives it.
+    Environment
+);
+text_id!(
+    /// What a metric is about: `service:x`, `team:x`, `group:x`, `org:x`, `repo:x`, `tag:k=v`.
+    Scope
+);
+text_id!(
+    /// The key that routes a record to a partition: a home repository, or an index key.
+    HomeKey
+);
+text_id!(
+    /// Any other short text (a version, a label, a flag's key).
+    Text
+);
+
+/// A commit's id. Forty hexadecimal digits are kept in twenty bytes; anything else as it is.
+/// Order is that of the text form.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Sha {
+    /// A SHA-1 of a commit.
+    Sha1([u8; 20]),
+    /// Any other text (an SHA-256, an abbreviation).
+    Other(SmolStr),
+}
+
+impl Sha {
+    /// Reads a commit id; upper-case hexadecimal digits become lower case.
+    pub fn new(text: &str) -> Self {
+        let mut bytes = [0_u8; 20];
+        if text.len() == 40 && text.is_ascii() {
+            let mut pairs = text.as_bytes().chunks_exact(2);
+            let ok = bytes.iter_mut().all(|byte| match pairs.next() {
+                Some([high, low]) => match (hex(*high), hex(*low)) {
+                    (Some(high), Some(low)) => {
+                        *byte = high << 4 | low;
+                        true
+                    }
+                    _ => false,
+                },
+                _ => false,
+            });
+            if ok {
+                return Self::Sha1(bytes);
+            }
+        }
+        if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Self::Other(SmolStr::new(text.to_ascii_lowercase()));
+        }
+        Self::Other(SmolStr::new(text))
+    }
+
+    /// Whether this is git's "no commit" (all zeros), as in a push that creates or deletes a branch.
+    pub fn is_zero(&self) -> bool {
+        match self {
+            Self::Sha1(bytes) => bytes.iter().all(|byte| *byte == 0),
+            Self::Other(text) => !text.is_empty() && text.bytes().all(|byte| byte == b'0'),
+        }
+    }
+
+    /// The text form.
+    pub fn text(&self) -> SmolStr {
+        match self {
+            Self::Sha1(_) => SmolStr::new(self.to_string()),
+            Self::Other(text) => text.clone(),
+        }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha1(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+impl fmt::Debug for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+impl From<&str> for Sha {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+impl Ord for Sha {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (self, other) {
+            (Self::Sha1(a), Self::Sha1(b)) => a.cmp(b),
+            (Self::Other(a), Self::Other(b)) => a.cmp(b),
+            _ => self.text().cmp(&other.text()),
+        }
+    }
+}
+impl PartialOrd for Sha {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for Sha {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&self.text());
+        }
+        match self {
+            Self::Sha1(bytes) => (true, bytes, "").serialize(serializer),
+            Self::Other(text) => (false, [0_u8; 20], text.as_str()).serialize(serializer),
+        }
+    }
+}
+impl<'de> Deserialize<'de> for Sha {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return Ok(Self::new(&String::deserialize(deserializer)?));
+        }
+        let (sha1, bytes, text) = <(bool, [u8; 20], SmolStr)>::deserialize(deserializer)?;
+        Ok(if sha1 { Self::Sha1(bytes) } else { Self::Other(text) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sha_reads_back_as_its_text_and_keeps_the_order_of_the_text() {
+        let full = Sha::new("A67038ae2e9cb9b9b16423702f98b41e36601001");
+        assert_eq!(full.to_string(), "a67038ae2e9cb9b9b16423702f98b41e36601001");
+        let mut shas = ["c2", "a67038ae2e9cb9b9b16423702f98b41e36601001", "a6", "b"].map(Sha::new);
+        shas.sort();
+        assert_eq!(
+            shas.map(|sha| sha.to_string()),
+            ["a6", "a67038ae2e9cb9b9b16423702f98b41e36601001", "b", "c2"]
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! Events, facts, metrics, identifiers and time: the words that every stage shares. No I/O, no clock.
+
+pub mod definitions;
+pub mod event;
+pub mod fact;
+pub mod ids;
+pub mod json;
+pub mod metric;
+pub mod raw;
+pub mod table;
+pub mod time;
+
+pub use definitions::Definitions;
+pub use event::{DeliveryEvent, EventBody, RecordOrder};
+pub use ids::{
+    DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, TeamName, Text,
+};
+pub use time::{Calendar, Day, Hour, Span, Timestamp};

@@ -1,0 +1,216 @@
+//! A task's state: ordered tables in memory whose changes are journalled, so that a transaction can publish
+//! them to a changelog or take them back.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::RangeBounds;
+
+/// An ordered table with a journal of what the running transaction changed.
+#[derive(Debug, Clone)]
+pub struct Table<K, V> {
+    rows: BTreeMap<K, V>,
+    /// Key → the value before the transaction's first change of it.
+    journal: BTreeMap<K, Option<V>>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), journal: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
+    /// The value of a key.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.rows.get(key)
+    }
+    /// Whether the key is there.
+    pub fn contains(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+    /// Puts a value; returns the one before. Putting what is there changes nothing.
+    pub fn put(&mut self, key: K, value: V) -> Option<V> {
+        if self.rows.get(&key) == Some(&value) {
+            return Some(value);
+        }
+        let before = self.rows.insert(key.clone(), value);
+        self.journal.entry(key).or_insert_with(|| before.clone());
+        before
+    }
+    /// Takes a value away.
+    pub fn take(&mut self, key: &K) -> Option<V> {
+        let before = self.rows.remove(key)?;
+        self.journal.entry(key.clone()).or_insert_with(|| Some(before.clone()));
+        Some(before)
+    }
+    /// The rows in a range of keys, in order; both ends can be walked from.
+    pub fn range<R: RangeBounds<K>>(&self, range: R) -> std::collections::btree_map::Range<'_, K, V> {
+        self.rows.range(range)
+    }
+    /// Every row, in order.
+    pub fn iter(&self) -> std::collections::btree_map::Iter<'_, K, V> {
+        self.rows.iter()
+    }
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+    /// Takes every row away (journalled).
+    pub fn clear(&mut self) {
+        for (key, value) in std::mem::take(&mut self.rows) {
+            self.journal.entry(key).or_insert(Some(value));
+        }
+    }
+    /// Ends the transaction: hands each changed key with its value now (`None`: gone), and forgets the journal.
+    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>)) {
+        for (key, before) in std::mem::take(&mut self.journal) {
+            let now = self.rows.get(&key);
+            if now != before.as_ref() {
+                change(&key, now);
+            }
+        }
+    }
+    /// Ends the transaction as if it had never begun.
+    pub fn roll_back(&mut self) {
+        for (key, before) in std::mem::take(&mut self.journal) {
+            match before {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+    /// Puts a row that a changelog holds, without a journal entry.
+    pub fn restore(&mut self, key: K, value: Option<V>) {
+        match value {
+            Some(value) => self.rows.insert(key, value),
+            None => self.rows.remove(&key),
+        };
+    }
+}
+
+/// One change of a task's state, as a changelog holds it: a table's number, a key, and the value or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChangelogEntry {
+    /// Table number, then the encoded key.
+    pub key: Vec<u8>,
+    /// The encoded value; `None`: the key is gone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Why a changelog entry cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The state was written by a version with other tables.
+    #[error("changelog entry of unknown table {0}: the state was written by another version")]
+    UnknownTable(u8),
+    /// The bytes are not what the table holds.
+    #[error("changelog entry of table {table} cannot be decoded: {reason}")]
+    Corrupt {
+        /// The table's number.
+        table: u8,
+        /// What the decoder says.
+        reason: String,
+    },
+}
+
+/// What a runner does with a task's state.
+pub trait Stateful {
+    /// Ends the transaction; appends what changed, in a fixed order.
+    fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>);
+    /// Ends the transaction as if it had never begun.
+    fn roll_back_state(&mut self);
+    /// Puts one entry of the changelog back.
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError>;
+    /// Called once after the last entry: rebuilds what is derived from the tables and not in the changelog.
+    fn restored(&mut self);
+}
+
+/// Implements [`Stateful`] for a struct whose named fields are [`Table`]s.
+/// `stateful!(Store { 1 => commits, 2 => pushes })`: numbers are part of the stored format, never reused.
+#[macro_export]
+macro_rules! stateful {
+    ($type:ty { $($number:literal => $table:ident),+ $(,)? } restored $restored:expr) => {
+        impl $crate::table::Stateful for $type {
+            fn commit_state(&mut self, changelog: &mut Vec<$crate::table::ChangelogEntry>) {
+                $(self.$table.commit(|key, value| changelog.push($crate::table::encode($number, key, value)));)+
+            }
+            fn roll_back_state(&mut self) {
+                $(self.$table.roll_back();)+
+                let restored: fn(&mut $type) = $restored;
+                restored(self);
+            }
+            fn restore_entry(
+                &mut self,
+                entry: &$crate::table::ChangelogEntry,
+            ) -> Result<(), $crate::table::RestoreError> {
+                match entry.key.first().copied().unwrap_or(0) {
+                    $($number => {
+                        let (key, value) = $crate::table::decode($number, entry)?;
+                        self.$table.restore(key, value);
+                    })+
+                    other => return Err($crate::table::RestoreError::UnknownTable(other)),
+                }
+                Ok(())
+            }
+            fn restored(&mut self) {
+                let restored: fn(&mut $type) = $restored;
+                restored(self);
+            }
+        }
+    };
+}
+
+/// Encodes one change for a changelog.
+pub fn encode<K: Serialize, V: Serialize>(table: u8, key: &K, value: Option<&V>) -> ChangelogEntry {
+    // Encoding to memory of types without unsized sequences cannot fail.
+    let key = postcard::to_extend(key, vec![table]).unwrap_or_default();
+    let value = value.map(|value| postcard::to_allocvec(value).unwrap_or_default());
+    ChangelogEntry { key, value }
+}
+
+/// Decodes one change of a changelog.
+///
+/// # Errors
+/// [`RestoreError::Corrupt`] with the decoder's reason.
+pub fn decode<K: for<'a> Deserialize<'a>, V: for<'a> Deserialize<'a>>(
+    table: u8,
+    entry: &ChangelogEntry,
+) -> Result<(K, Option<V>), RestoreError> {
+    let corrupt = |error: postcard::Error| RestoreError::Corrupt { table, reason: error.to_string() };
+    let key = postcard::from_bytes(entry.key.get(1..).unwrap_or_default()).map_err(corrupt)?;
+    let value = entry.value.as_deref().map(postcard::from_bytes).transpose().map_err(corrupt)?;
+    Ok((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rolled_back_transaction_never_was_and_a_committed_one_tells_each_change_once() {
+        let mut table = Table::default();
+        table.put(1, "a");
+        table.commit(|_, _| {});
+        table.put(1, "b");
+        table.put(2, "c");
+        table.roll_back();
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(&1, &"a")]);
+        table.put(1, "b");
+        table.put(1, "c");
+        table.put(3, "x");
+        table.take(&3);
+        let mut changes = Vec::new();
+        table.commit(|key, value| changes.push((*key, value.copied())));
+        assert_eq!(changes, [(1, Some("c"))]);
+    }
+}

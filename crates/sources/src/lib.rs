@@ -1,0 +1,1 @@
+//! One file per vendor: a payload in, canonical events out.

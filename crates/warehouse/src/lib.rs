@@ -1,0 +1,1 @@
+//! ClickHouse: migrations, loader and typed rows.

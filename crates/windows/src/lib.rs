@@ -1,0 +1,1 @@
+//! Panes, exact rolling windows, and the steps in which a metric changes.
