@@ -1,2 +1,114 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask help` lists them.
+
+mod bench;
+mod engine;
+mod lint;
+mod process;
+
+use anyhow::Result;
+use process::{CI, cargo, note, replace_with, run};
+use std::process::ExitCode;
+
+/// A command: its name, what it takes, what it does, and the function that does it.
+struct Task {
+    name: &'static str,
+    takes: &'static str,
+    does: &'static str,
+    run: fn(&[String]) -> Result<ExitCode>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "setup",
+        takes: "",
+        does: "fetch the ClickHouse engine once (needs npm)",
+        run: |_| engine::fetch().map(|_| ExitCode::SUCCESS),
+    },
+    Task {
+        name: "demo",
+        takes: "[--once] [--data DIR]",
+        does: "set up, build, import the bundled histories, show the DORA table",
+        run: demo,
+    },
+    Task {
+        name: "test",
+        takes: "[ARGS of cargo test]",
+        does: "set up, and run every test that the project has",
+        run: test,
+    },
+    Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
+    Task {
+        name: "bench",
+        takes: "[ARGS of the bench]",
+        does: "measure import by stage; writes target/bench/bench.json and bench.md",
+        run: bench::run,
+    },
+    Task { name: "help", takes: "", does: "this list", run: |_| Ok(help()) },
+];
+
+/// What some tests read when it is there; each test prints a notice and passes when it is not.
+const OPTIONAL_INPUTS: &[(&str, &str)] =
+    &[("../shared/payloads", "golden tests of the sources on the vendors' public webhook corpora")];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = args.collect();
+    let name = if matches!(name.as_str(), "-h" | "--help") { "help" } else { &name };
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("xtask: no command {name:?}\n");
+        help();
+        return ExitCode::from(2);
+    };
+    if task.takes.is_empty() && !rest.is_empty() {
+        eprintln!("xtask: {name} takes no arguments, but was given {rest:?}");
+        return ExitCode::from(2);
+    }
+    match (task.run)(&rest) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> ExitCode {
+    println!("usage: cargo xtask COMMAND\n");
+    for task in TASKS {
+        println!("  {:<28}{}", format!("{} {}", task.name, task.takes), task.does);
+    }
+    println!("\nexample: cargo xtask demo --once");
+    ExitCode::SUCCESS
+}
+
+/// Becomes the demo, so that Ctrl-C and the exit code are the binary's own.
+fn demo(args: &[String]) -> Result<ExitCode> {
+    engine::fetch()?;
+    note("building streamgauge (release)");
+    run(cargo(&["build", "--release", "--package", "streamgauge"]).args(locked()))?;
+    replace_with(
+        cargo(&["run", "--quiet", "--release", "--package", "streamgauge"])
+            .args(locked())
+            .args(["--", "demo"])
+            .args(args),
+    )
+}
+
+/// The notices come first: what a test run ends with is the test runner's own summary.
+fn test(args: &[String]) -> Result<ExitCode> {
+    engine::fetch()?;
+    for (path, tests) in OPTIONAL_INPUTS {
+        if !process::project_root().join(path).exists() {
+            note(&format!("skipped: {tests}, because {path} is absent"));
+        }
+    }
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    run(command.args(locked()).args(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// On a build machine a Cargo.lock that is behind the manifests is an error, not an edit.
+fn locked() -> Option<&'static str> {
+    std::env::var_os(CI).map(|_| "--locked")
+}

@@ -1,0 +1,69 @@
+//! Running other programs, from the project's root, without stdin.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// Set by build machines.
+pub const CI: &str = "CI";
+
+/// The folder of the workspace.
+pub fn project_root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Where cargo builds to.
+pub fn target_folder() -> PathBuf {
+    project_root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Progress, for people: on stderr, so that stdout is only results.
+pub fn note(text: &str) {
+    eprintln!("xtask: {text}");
+}
+
+/// A program, started in the project's root, that is never asked anything.
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(project_root()).stdin(Stdio::null());
+    command
+}
+
+/// The cargo that started this program.
+pub fn cargo(args: &[&str]) -> Command {
+    let mut command = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args(args);
+    command
+}
+
+/// How a command would be typed.
+pub fn typed(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a command to its end; anything but success is an error that says how to repeat it.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start `{}`", typed(command)))?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", typed(command));
+    }
+    Ok(())
+}
+
+/// Becomes another program: signals and the exit code are then its own. Returns only when it cannot start.
+#[cfg(unix)]
+pub fn replace_with(command: &mut Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot start `{}`", typed(command)))
+}
+
+/// Runs another program to its end and takes over its exit code.
+#[cfg(not(unix))]
+pub fn replace_with(command: &mut Command) -> Result<ExitCode> {
+    let status = command.status().with_context(|| format!("cannot start `{}`", typed(command)))?;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
