@@ -1,0 +1,1 @@
+//! A deterministic organisation's raw vendor events.
