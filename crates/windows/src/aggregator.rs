@@ -1,0 +1,327 @@
+//! The state of one aggregate task: contributions in, changed rows out.
+//!
+//! What is owed is state too, so that a restored task still knows it:
+//! - `owed`: series → w. Every row up to w is right, those after w may be missing or stale. A series without an
+//!   entry owes nothing after its newest pane.
+//! - `marks`: panes that changed since the last full flush, and whether that was late or left them empty. A late
+//!   pane p spoils the rows in [p, p + N] of each window of N panes, and nothing else.
+
+use crate::cache::RollingCache;
+use crate::pane::{Counters, PaneId, PaneRow, Panes, SampleId, SeriesId, is_skipped, pane_end, pane_start};
+use crate::rolling::Rolling;
+use model::fact::{Row, RowChange, RowKey};
+use model::metric::{
+    Contribution, ContributionKey, Delta, DoraStep, Grain, Metric, Pane, PaneKey, StepKey, Window,
+};
+use model::table::Table;
+use model::{Calendar, Scope, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Most multiset entries that the rolling windows of one task keep together (about 16 bytes each). Beyond it the
+/// least recently used window is let go, and built again from its panes when it is needed.
+pub const ROLLING_LIMIT: usize = 4_000_000;
+
+/// Panes and rolling windows of one aggregate task.
+#[derive(Debug)]
+pub struct Aggregator {
+    calendar: Calendar,
+    panes: Table<PaneId, PaneRow>,
+    samples: Table<SampleId, i64>,
+    owed: Table<SeriesId, i64>,
+    marks: Table<PaneId, Mark>,
+    /// Series with in-order contributions since the last flush; a subset of the keys of `owed`.
+    touched: BTreeSet<SeriesId>,
+    rolling: RollingCache,
+}
+
+/// How a pane changed since the last full flush.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    /// Behind what was written: the rows that it touches are stale.
+    late: bool,
+    /// It became empty: rows that it made may have to go.
+    gone: bool,
+}
+
+model::stateful!(Aggregator { 1 => panes, 2 => samples, 3 => owed, 4 => marks } restored Aggregator::derive);
+
+impl Aggregator {
+    /// An empty task that counts days as the calendar does.
+    pub fn new(calendar: Calendar) -> Self {
+        Self::with_rolling_limit(calendar, ROLLING_LIMIT)
+    }
+
+    /// As [`Self::new`], with another limit than [`ROLLING_LIMIT`] on what rolling windows keep.
+    pub fn with_rolling_limit(calendar: Calendar, limit: usize) -> Self {
+        Self {
+            calendar,
+            panes: Table::default(),
+            samples: Table::default(),
+            owed: Table::default(),
+            marks: Table::default(),
+            touched: BTreeSet::new(),
+            rolling: RollingCache::new(limit),
+        }
+    }
+
+    /// After a restore or a roll-back: caches may hold what never was.
+    fn derive(&mut self) {
+        self.rolling.clear();
+        self.touched = self.owed.iter().map(|(series, _)| series.clone()).collect();
+    }
+
+    /// Adds a contribution to its hour and to its day, and marks what that makes stale.
+    pub fn apply(&mut self, contribution: &Contribution) {
+        let Contribution { key: ContributionKey { scope, metric, hour, day }, delta } = contribution;
+        if delta.is_zero() {
+            return;
+        }
+        for (grain, index) in [(Grain::Hour, hour.0), (Grain::Day, day.0)] {
+            let series = SeriesId { scope: scope.clone(), metric: *metric, grain };
+            self.apply_to_pane(series, index, delta);
+        }
+    }
+
+    fn apply_to_pane(&mut self, series: SeriesId, index: i64, delta: &Delta) {
+        let written = self.owed.get(&series).copied().or_else(|| self.stored().newest(&series));
+        let pane = series.pane(index);
+        let before = self.panes.get(&pane).copied().unwrap_or_default();
+        let after = self.add(&pane, before, delta);
+        self.rolling.change(&series, |rolling| {
+            rolling.follow(index, delta, &before.counters, &after.counters);
+        });
+
+        let late = written.is_some_and(|written| index < written);
+        let mark = self.marks.get(&pane).copied().unwrap_or_default();
+        self.marks.put(pane, Mark { late: mark.late || late, gone: mark.gone || after.is_zero() });
+        if !late {
+            let owed = written.map_or(index - 1, |written| written.min(index - 1));
+            self.owed.put(series.clone(), owed);
+            self.touched.insert(series);
+        }
+    }
+
+    fn add(&mut self, pane: &PaneId, before: PaneRow, delta: &Delta) -> PaneRow {
+        let mut after = before;
+        after.counters.add(&Counters::of(delta), 1);
+        for (seconds, times) in delta.samples.iter().filter(|(_, times)| **times != 0) {
+            let id = SampleId { pane: pane.clone(), seconds: *seconds };
+            match self.samples.get(&id).copied() {
+                None => {
+                    self.samples.put(id, *times);
+                    after.distinct += 1;
+                }
+                Some(count) if count + times == 0 => {
+                    self.samples.take(&id);
+                    after.distinct -= 1;
+                }
+                Some(count) => {
+                    self.samples.put(id, count + times);
+                }
+            }
+        }
+        if after.is_zero() {
+            self.panes.take(pane);
+        } else {
+            self.panes.put(pane.clone(), after);
+        }
+        after
+    }
+
+    /// Whether a full flush has anything to write.
+    pub fn is_dirty(&self) -> bool {
+        !self.owed.is_empty() || !self.marks.is_empty()
+    }
+
+    /// Appends the rows that changed, each key at most once.
+    ///
+    /// With `full`, every stale range is rewritten, by one slide each, changed panes are told, and nothing is
+    /// owed any more. Without, only the in-order rows are written: those from the last one written up to the
+    /// newest pane of each series that moved on.
+    pub fn flush(&mut self, full: bool, out: &mut Vec<RowChange>) {
+        let touched = std::mem::take(&mut self.touched);
+        if !full {
+            touched.into_iter().for_each(|series| self.advance(series, out));
+            return;
+        }
+        let series: BTreeSet<SeriesId> = self
+            .owed
+            .iter()
+            .map(|(series, _)| series)
+            .chain(self.marks.iter().map(|(pane, _)| &pane.series))
+            .cloned()
+            .collect();
+        for series in &series {
+            let marks: Vec<(i64, Mark)> = self
+                .marks
+                .range(series.pane(i64::MIN)..=series.pane(i64::MAX))
+                .map(|(pane, mark)| (pane.index, *mark))
+                .collect();
+            for window in series.windows() {
+                for (from, to) in self.stale(series, *window, &marks) {
+                    self.slide(series, *window, from, to, out);
+                }
+                self.delete_steps(series, *window, &marks, out);
+            }
+            for (index, _) in marks {
+                out.push(self.pane_change(&series.pane(index)));
+            }
+        }
+        self.owed.clear();
+        self.marks.clear();
+    }
+
+    /// Writes the rows between the last one written and the newest pane, moving the kept windows along.
+    fn advance(&mut self, series: SeriesId, out: &mut Vec<RowChange>) {
+        let Some(written) = self.owed.get(&series).copied() else { return };
+        let Some(newest) = self.stored().newest(&series).filter(|newest| *newest > written) else { return };
+        let mut kept = self.rolling.take(&series);
+        let mut moved = Vec::with_capacity(series.windows().len());
+        for window in series.windows() {
+            let found = kept.iter().position(|rolling| rolling.window == *window);
+            let mut rolling = found.map(|at| kept.swap_remove(at));
+            self.write(&series, *window, written + 1, newest, &mut rolling, out);
+            moved.extend(rolling);
+        }
+        self.rolling.put(series.clone(), moved);
+        self.owed.put(series, newest);
+    }
+
+    /// The ranges of rows that are stale: sorted, and none touches another.
+    fn stale(&self, series: &SeriesId, window: Window, marks: &[(i64, Mark)]) -> Vec<(i64, i64)> {
+        let mut ranges: Vec<(i64, i64)> = marks
+            .iter()
+            .filter(|(_, mark)| mark.late || mark.gone)
+            .map(|(index, _)| (*index, index + window.panes()))
+            .collect();
+        if let (Some(written), Some(newest)) = (self.owed.get(series), self.stored().newest(series)) {
+            // Past the newest pane stand the rows where panes leave, up to the newest itself.
+            ranges.push((written + 1, newest + window.panes()));
+        }
+        ranges.sort_unstable();
+        let mut merged: Vec<(i64, i64)> = Vec::with_capacity(ranges.len());
+        for (from, to) in ranges {
+            match merged.last_mut() {
+                Some(last) if from <= last.1 + 1 => last.1 = last.1.max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        merged
+    }
+
+    /// Rewrites the rows of a range, leaving the kept windows where they are.
+    fn slide(&self, series: &SeriesId, window: Window, from: i64, to: i64, out: &mut Vec<RowChange>) {
+        let reaches = |rolling: &&Rolling| rolling.window == window && rolling.at <= from;
+        let mut rolling = self.rolling.get(series).iter().find(reaches).cloned();
+        self.write(series, window, from, to, &mut rolling, out);
+    }
+
+    /// Writes the steps in `[from, to]` with one window that moves over them.
+    fn write(
+        &self,
+        series: &SeriesId,
+        window: Window,
+        from: i64,
+        to: i64,
+        rolling: &mut Option<Rolling>,
+        out: &mut Vec<RowChange>,
+    ) {
+        let panes = self.stored();
+        for index in self.steps(series, window, from, to) {
+            let rolling = rolling.get_or_insert_with(|| Rolling::build(panes, series, window, index));
+            rolling.roll_to(panes, series, index);
+            let as_of = pane_end(&self.calendar, series.grain, index);
+            out.push(RowChange::Upsert(Row::Step(Box::new(rolling.row(series, as_of)))));
+        }
+    }
+
+    /// The indexes of the rows in `[from, to]`: a pane with data enters or leaves there.
+    fn steps(&self, series: &SeriesId, window: Window, from: i64, to: i64) -> Vec<i64> {
+        let length = window.panes();
+        let entering = self.stored().between(series, from, to).map(|(pane, _)| pane.index);
+        let leaving =
+            self.stored().between(series, from - length, to - length).map(|(pane, _)| pane.index + length);
+        let mut steps: Vec<i64> =
+            entering.chain(leaving).map(|index| self.settle(series.grain, index)).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// The index whose row stands for this one: the next when that day was left out.
+    fn settle(&self, grain: Grain, index: i64) -> i64 {
+        if is_skipped(&self.calendar, grain, index + 1) { index + 1 } else { index }
+    }
+
+    /// Tells the rows that panes made which are now empty, where no other pane makes them.
+    fn delete_steps(
+        &self,
+        series: &SeriesId,
+        window: Window,
+        marks: &[(i64, Mark)],
+        out: &mut Vec<RowChange>,
+    ) {
+        let candidates: BTreeSet<i64> = marks
+            .iter()
+            .filter(|(_, mark)| mark.gone)
+            .flat_map(|(index, _)| [*index, index + window.panes()])
+            .map(|index| self.settle(series.grain, index))
+            .collect();
+        let makes = |index: i64| {
+            self.stored().holds(series, index) || self.stored().holds(series, index - window.panes())
+        };
+        for index in candidates {
+            let skipped = is_skipped(&self.calendar, series.grain, index);
+            if makes(index) || (skipped && makes(index - 1)) {
+                continue;
+            }
+            out.push(RowChange::Delete(RowKey::Step(StepKey {
+                scope: series.scope.clone(),
+                metric: series.metric,
+                window,
+                as_of: pane_end(&self.calendar, series.grain, index),
+            })));
+        }
+    }
+
+    fn pane_change(&self, id: &PaneId) -> RowChange {
+        match self.stored().row(&self.calendar, id) {
+            Some(pane) => RowChange::Upsert(Row::Pane(Box::new(pane))),
+            None => RowChange::Delete(RowKey::Pane(PaneKey {
+                scope: id.series.scope.clone(),
+                metric: id.series.metric,
+                grain: id.series.grain,
+                start: pane_start(&self.calendar, id.series.grain, id.index),
+            })),
+        }
+    }
+
+    fn stored(&self) -> Panes<'_> {
+        Panes { rows: &self.panes, samples: &self.samples }
+    }
+
+    /// The last pane of a window's grain that had ended by an instant.
+    pub fn index_at(&self, window: Window, as_of: Timestamp) -> i64 {
+        match window.grain() {
+            Grain::Hour => Calendar::hour(as_of).0 - 1,
+            Grain::Day => self.calendar.day(as_of).0 - 1,
+        }
+    }
+
+    /// One window's row, made from its panes alone, whether or not it is a step.
+    pub fn step(&self, scope: &Scope, metric: Metric, window: Window, index: i64) -> DoraStep {
+        let series = SeriesId { scope: scope.clone(), metric, grain: window.grain() };
+        let as_of = pane_end(&self.calendar, series.grain, index);
+        Rolling::build(self.stored(), &series, window, index).row(&series, as_of)
+    }
+
+    /// The panes with data that a window's row is made of, oldest first.
+    pub fn panes_of(&self, scope: &Scope, metric: Metric, window: Window, index: i64) -> Vec<Pane> {
+        let series = SeriesId { scope: scope.clone(), metric, grain: window.grain() };
+        self.stored()
+            .between(&series, index - window.panes() + 1, index)
+            .filter_map(|(id, _)| self.stored().row(&self.calendar, id))
+            .collect()
+    }
+}
