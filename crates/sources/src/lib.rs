@@ -1,1 +1,214 @@
 //! One file per vendor: a payload in, canonical events out.
+//!
+//! [`SOURCES`] is the table from a source's name to its function. [`read`] looks a record's source up, and
+//! makes the checks that hold for every source, once. No source keeps a person's name or address: of people,
+//! only `author_kind` gets into an event.
+//!
+//! To add a vendor: one file with a function of the type [`Reader`], one row in the table, and a golden for
+//! each of its documented events.
+
+mod alertmanager;
+mod canonical;
+mod cdevents;
+mod environment;
+mod git;
+mod github;
+mod message;
+mod node;
+mod pagerduty;
+mod person;
+mod purl;
+mod record;
+
+use model::event::DeliveryEvent;
+use model::raw::{MAX_BODY_BYTES, RawRecord};
+use model::{Span, Text};
+
+/// What a source makes of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The events that it tells, in the payload's order; never empty.
+    Emit(Vec<DeliveryEvent>),
+    /// It tells nothing that is used. The word is counted: `ref_deleted`, `check_run_not_used`, …
+    Drop(Text),
+    /// It cannot be read: it goes to the dead letters.
+    Reject(Rejection),
+}
+
+/// Why a record was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// A counted word, one of [`REASONS`].
+    pub reason: Text,
+    /// What exactly, where (field path, or line and column), and how to mend it.
+    pub detail: String,
+}
+
+/// Every word that [`Rejection::reason`] takes.
+pub const REASONS: &[&str] = &[
+    "bad_sha",
+    "bad_time",
+    "invalid",
+    "malformed",
+    "missing_field",
+    "missing_header",
+    "skew",
+    "too_large",
+    "unknown_event",
+    "unknown_field",
+    "unknown_source",
+    "unknown_value",
+    "wrong_type",
+];
+
+/// Why a source emits nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The record tells nothing that is used: a counted word.
+    Drop(Text),
+    /// The record cannot be read.
+    Reject(Rejection),
+}
+
+impl Refusal {
+    /// A drop with its counted word.
+    pub(crate) fn drop(reason: impl AsRef<str>) -> Self {
+        Self::Drop(Text::new(reason))
+    }
+    /// A rejection with its counted word and what to say about it.
+    pub(crate) fn reject(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self::Reject(Rejection { reason: Text::new(reason), detail: detail.into() })
+    }
+}
+
+/// What can be set about a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// How far an event's time may lie ahead of the time at which it was observed.
+    pub max_future: Span,
+    /// The IANA zone of times that come without one. Without this setting they are rejected.
+    pub default_time_zone: Option<String>,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self { max_future: Span::from_minutes(10), default_time_zone: None }
+    }
+}
+
+/// Reads one record of one vendor.
+pub type Reader = fn(&RawRecord, &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal>;
+
+/// A row of the table of sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// The name by which records and the configuration call it.
+    pub name: &'static str,
+    /// One line about it.
+    pub description: &'static str,
+    /// Its function, without the checks that [`read`](crate::read) adds.
+    pub read: Reader,
+}
+
+/// Every source, by name.
+pub const SOURCES: &[Source] = &[
+    Source {
+        name: "alertmanager",
+        description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
+        read: alertmanager::read,
+    },
+    Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
+    Source {
+        name: "cdevents",
+        description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
+        read: cdevents::read,
+    },
+    Source {
+        name: "git",
+        description: "A git history's records: commits, and tags as deployments",
+        read: git::read,
+    },
+    Source {
+        name: "github",
+        description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
+        read: github::read,
+    },
+    Source {
+        name: "pagerduty",
+        description: "PagerDuty's webhooks, version 3: incidents",
+        read: pagerduty::read,
+    },
+];
+
+/// The source of a name.
+pub fn source(name: &str) -> Option<&'static Source> {
+    SOURCES.iter().find(|source| source.name == name)
+}
+
+/// Reads one record: what its source makes of it, checked.
+///
+/// Any bytes are answered with one of the three outcomes; nothing panics.
+pub fn read(record: &RawRecord, settings: &SourceSettings) -> Outcome {
+    match attempt(record, settings) {
+        Ok(events) => Outcome::Emit(events),
+        Err(Refusal::Drop(reason)) => Outcome::Drop(reason),
+        Err(Refusal::Reject(rejection)) => Outcome::Reject(rejection),
+    }
+}
+
+fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
+    let name = record.source.as_str();
+    let source = source(name).ok_or_else(|| {
+        let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+        Refusal::reject(
+            "unknown_source",
+            format!("no source is called {name:?}; there are {}", known.join(", ")),
+        )
+    })?;
+    if record.body.len() > MAX_BODY_BYTES {
+        let bytes = record.body.len();
+        return Err(Refusal::reject(
+            "too_large",
+            format!("the body has {bytes} bytes; at most {MAX_BODY_BYTES} are read: send it in parts"),
+        ));
+    }
+    if let Err(error) = std::str::from_utf8(&record.body) {
+        let at = error.valid_up_to();
+        return Err(Refusal::reject(
+            "malformed",
+            format!("the body is not UTF-8 from byte {at} on: was it cut, compressed or recoded on the way?"),
+        ));
+    }
+    if record.body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Refusal::reject("malformed", "the body is empty: a JSON text is expected"));
+    }
+    let events = (source.read)(record, settings)?;
+    for event in &events {
+        check(event, name, settings)?;
+    }
+    if events.is_empty() {
+        return Err(Refusal::drop("nothing_told"));
+    }
+    Ok(events)
+}
+
+/// The checks that hold for every event, whatever its source.
+fn check(event: &DeliveryEvent, source: &str, settings: &SourceSettings) -> Result<(), Refusal> {
+    let ahead = event.occurred_at.since(event.observed_at);
+    if ahead > settings.max_future {
+        return Err(Refusal::reject(
+            "skew",
+            format!(
+                "source `{source}`: event `{}` of `{}` occurred at {} but was observed at {}, {} s earlier; \
+                 at most {} s are accepted: set the clock of the machine that sends it, or raise `max_future`",
+                event.id,
+                event.source,
+                event.occurred_at,
+                event.observed_at,
+                ahead.seconds(),
+                settings.max_future.seconds(),
+            ),
+        ));
+    }
+    model::json::validate(event).map_err(|error| Refusal::reject("invalid", error.to_string()))
+}

@@ -1,0 +1,37 @@
+//! The tier of an environment by its name, for incidents: they carry a tier and no environment, so the catalog
+//! cannot say. The default rules, first match, on words (runs of letters) in any case.
+
+use model::event::EnvironmentTier;
+
+/// The tier that a name says; `None` when no rule knows it.
+pub(crate) fn tier(name: &str) -> Option<EnvironmentTier> {
+    let lower = name.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|letter: char| !letter.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+    let any = |known: &[&str]| words.iter().any(|word| known.contains(word));
+    let pre_production = words.windows(2).any(|pair| pair == ["pre", "prod"]);
+    if pre_production || any(&["stage", "staging", "stg", "preprod", "uat"]) {
+        Some(EnvironmentTier::Staging)
+    } else if any(&["prod", "production", "prd", "live"]) {
+        Some(EnvironmentTier::Production)
+    } else if any(&["test", "testing", "qa", "ci"]) {
+        Some(EnvironmentTier::Testing)
+    } else if any(&["dev", "development", "local", "preview", "review"]) {
+        Some(EnvironmentTier::Development)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_is_told_by_words_of_the_name() {
+        assert_eq!(tier("prod1"), Some(EnvironmentTier::Production));
+        assert_eq!(tier("eu-Pre-Prod"), Some(EnvironmentTier::Staging));
+        assert_eq!(tier("test123"), Some(EnvironmentTier::Testing));
+        assert_eq!(tier("product"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! PagerDuty's webhooks, version 3: one event about one incident.
+//!
+//! Source: PagerDuty's developer documentation, "Webhooks overview". Every event about an incident carries it
+//! as it stands; the person who acted (`agent`) is not read.
+
+use crate::node::{Node, parse};
+use crate::{Refusal, SourceSettings, record};
+use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
+use model::raw::RawRecord;
+use model::{EventBody, IncidentId, Text};
+
+/// The source's name on its events.
+const SOURCE: &str = "pagerduty";
+
+/// Reads one webhook.
+pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
+    let value = parse(&raw.body)?;
+    let body = Node::root(&value, settings);
+    if !body.has("event") && body.has("messages") {
+        let detail =
+            "this is a webhook of version 1 or 2: make a webhook subscription (version 3) in PagerDuty";
+        return Err(Refusal::reject("unknown_event", detail));
+    }
+    let event = body.object("event")?;
+    let kind = event.text("event_type")?;
+    let about_incident = event.maybe_text("data.type")? == Some("incident");
+    if !kind.starts_with("incident.") || !about_incident {
+        return Err(Refusal::drop(unused(kind)));
+    }
+    let data = event.object("data")?;
+    let id = data.text("id")?;
+    let state = match data.text("status")? {
+        "triggered" => IncidentState::Open,
+        "acknowledged" => IncidentState::Acknowledged,
+        "resolved" => IncidentState::Resolved,
+        other => return Err(data.unknown("status", other, "triggered, acknowledged, resolved")),
+    };
+    let occurred_at = event.time("occurred_at")?;
+    let incident = IncidentEvent {
+        severity: severity(&data)?,
+        detected_at: Some(data.time("created_at")?),
+        // Later changes of a resolved incident carry no word of when it was resolved.
+        resolved_at: (kind == "incident.resolved").then_some(occurred_at),
+        links: merged_into(&data)?.map(|other| vec![other]),
+        ..record::incident(&format!("pagerduty:{id}"), state)
+    };
+    let mut told = record::event(
+        SOURCE,
+        event.text("id")?,
+        occurred_at,
+        raw.received_at,
+        EventBody::Incident(Box::new(incident)),
+    );
+    told.service = data.maybe_text("service.id")?.map(|service| Text::new(format!("pagerduty:{service}")));
+    Ok(vec![told])
+}
+
+/// The counted word for an event that tells nothing of an incident's state.
+fn unused(kind: &str) -> &'static str {
+    match kind {
+        "pagey.ping" => "ping",
+        "incident.annotated" => "incident_annotated_not_used",
+        "incident.status_update_published" => "incident_status_update_not_used",
+        _ if kind.starts_with("incident.responder.") => "incident_responder_not_used",
+        _ if kind.starts_with("incident.") => "incident_detail_not_used",
+        _ if kind.starts_with("service.") => "service_not_used",
+        _ => "event_not_used",
+    }
+}
+
+/// By the priority's name: `P1` to `P5`, or `SEV-1` to `SEV-5`. The urgency (high, low) says who is woken up,
+/// not how bad it is: without a priority the severity is unknown.
+fn severity(data: &Node<'_>) -> Result<Option<Severity>, Refusal> {
+    let Some(name) = data.maybe_text("priority.summary")? else { return Ok(None) };
+    let name = name.trim().to_ascii_uppercase();
+    let rest = name.strip_prefix("SEV").or_else(|| name.strip_prefix('P')).unwrap_or_default();
+    Ok(match rest.trim_start_matches(['-', ' ']) {
+        "1" => Some(Severity::Sev1),
+        "2" => Some(Severity::Sev2),
+        "3" => Some(Severity::Sev3),
+        "4" => Some(Severity::Sev4),
+        "5" => Some(Severity::Sev5),
+        _ => None,
+    })
+}
+
+/// The incident that this one was merged into: another record of the same.
+fn merged_into(data: &Node<'_>) -> Result<Option<IncidentId>, Refusal> {
+    let Some(reason) = data.maybe_object("resolve_reason")? else { return Ok(None) };
+    if reason.maybe_text("type")? != Some("merge_resolve_reason") {
+        return Ok(None);
+    }
+    Ok(reason.maybe_text("incident.id")?.map(|id| IncidentId::new(format!("pagerduty:{id}"))))
+}

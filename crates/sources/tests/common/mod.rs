@@ -1,0 +1,110 @@
+//! What the tests of this crate share.
+#![allow(dead_code)]
+
+use model::raw::{Origin, RawRecord};
+use model::{DeliveryEvent, Text, Timestamp};
+use std::path::{Path, PathBuf};
+use streamgauge_sources::{Outcome, SourceSettings, read};
+
+/// When every record of these tests was received.
+pub fn received_at() -> Timestamp {
+    Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
+}
+
+pub fn record(source: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> RawRecord {
+    RawRecord {
+        source: Text::new(source),
+        headers: headers.iter().map(|(name, value)| (Text::new(name), (*value).to_owned())).collect(),
+        body: body.as_ref().to_vec(),
+        received_at: received_at(),
+        origin: Origin::default(),
+    }
+}
+
+pub fn outcome(source: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
+    read(&record(source, headers, body), &SourceSettings::default())
+}
+
+/// The events; anything else fails the test.
+pub fn emitted(outcome: Outcome) -> Vec<DeliveryEvent> {
+    match outcome {
+        Outcome::Emit(events) => events,
+        other => panic!("expected events, found {other:?}"),
+    }
+}
+
+/// The counted word of a drop.
+pub fn dropped(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Drop(reason) => reason.to_string(),
+        other => panic!("expected a drop, found {other:?}"),
+    }
+}
+
+/// Checks that a rejection has a reason and says some words.
+pub fn rejected(outcome: Outcome, reason: &str, words: &[&str]) {
+    let Outcome::Reject(rejection) = outcome else { panic!("expected a rejection, found {outcome:?}") };
+    assert_eq!(rejection.reason.as_str(), reason, "{}", rejection.detail);
+    assert!(streamgauge_sources::REASONS.contains(&reason), "{reason} is not listed");
+    for word in words {
+        assert!(rejection.detail.contains(word), "{:?} does not say {word:?}", rejection.detail);
+    }
+}
+
+/// A field of an event's JSON, by a path of keys and indexes joined by dots; `null` where it is absent.
+pub fn field(event: &DeliveryEvent, path: &str) -> serde_json::Value {
+    let json = model::json::to_value(event);
+    json.pointer(&format!("/{}", path.replace('.', "/"))).cloned().unwrap_or_default()
+}
+
+/// An outcome as goldens show it.
+pub fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Emit(events) => {
+            let json: Vec<_> = events.iter().map(model::json::to_value).collect();
+            format!("{}\n", serde_json::to_string_pretty(&json).unwrap())
+        }
+        Outcome::Drop(reason) => format!("dropped: {reason}\n"),
+        Outcome::Reject(rejection) => format!("rejected: {}: {}\n", rejection.reason, rejection.detail),
+    }
+}
+
+/// The folder of sample payloads beside the project, when it is there.
+pub fn payloads() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = here.ancestors().map(|folder| folder.join("shared/payloads")).find(|folder| folder.is_dir());
+    if found.is_none() {
+        println!("skipped: no folder shared/payloads beside the project");
+    }
+    found
+}
+
+/// Every JSON file below a folder, sorted.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Compares with `tests/golden/<name>`, or rewrites it when `UPDATE_GOLDEN=1` is set.
+pub fn golden(name: &Path, found: &str) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+        return Ok(());
+    }
+    match std::fs::read_to_string(&path) {
+        Ok(expected) if expected == found => Ok(()),
+        Ok(expected) => Err(format!("{}:\nexpected {expected}\nfound {found}", name.display())),
+        Err(error) => Err(format!("{}: {error} (UPDATE_GOLDEN=1 writes it)", name.display())),
+    }
+}
