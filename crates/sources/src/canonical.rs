@@ -8,7 +8,9 @@ use serde_json::Value;
 
 /// Reads one canonical event.
 pub(crate) fn read(record: &RawRecord, _: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
-    from_slice(&record.body).map(|event| vec![event]).map_err(|error| refusal(&record.body, &error))
+    from_slice(node::unmarked(&record.body))
+        .map(|event| vec![event])
+        .map_err(|error| refusal(&record.body, &error))
 }
 
 fn refusal(body: &[u8], error: &EventError) -> Refusal {

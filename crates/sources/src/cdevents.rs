@@ -7,6 +7,7 @@
 //! The vocabulary's pipeline, task and test runs name neither commit nor repository, and its changes neither
 //! number nor branch: they are dropped, each under its own name.
 
+use crate::encoding::base64_decode;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::purl::ArtifactName;
 use crate::{Refusal, SourceSettings, environment, purl, record};
@@ -53,16 +54,7 @@ fn envelope(
         return told(node, received_at);
     }
     if node.has("specversion") {
-        // Data in structured mode may be JSON, or JSON in a text.
-        let text = match node.value().get("data") {
-            Some(Value::String(text)) => parse(text.as_bytes())?,
-            Some(data @ Value::Object(_)) => data.clone(),
-            _ => {
-                let detail =
-                    "the CloudEvent has no `data` object: send the CDEvent as JSON, not as `data_base64`";
-                return Err(Refusal::reject("missing_field", detail));
-            }
-        };
+        let text = data(node)?;
         let data = Node::root(&text, settings);
         if data.has("context") {
             return told(&data, received_at);
@@ -86,6 +78,19 @@ fn envelope(
     let whole =
         assembled(ce("ce-id"), ce("ce-source"), ce("ce-type"), ce("ce-time"), ce("ce-subject"), node.value());
     told(&Node::root(&whole, settings), received_at)
+}
+
+/// The data of a CloudEvent in structured mode: JSON, JSON in a text, or that in base64.
+fn data(node: &Node<'_>) -> Result<Value, Refusal> {
+    match (node.value().get("data"), node.maybe_text("data_base64")?) {
+        (Some(data @ Value::Object(_)), _) => Ok(data.clone()),
+        (Some(Value::String(text)), _) => parse(text.as_bytes()),
+        (_, Some(text)) => {
+            let bytes = base64_decode(text);
+            parse(&bytes.ok_or_else(|| Refusal::reject("malformed", "field `data_base64` is not base64"))?)
+        }
+        _ => Err(Refusal::reject("missing_field", "field `data` is missing: the CDEvent is expected in it")),
+    }
 }
 
 /// An event whose context lies in the CloudEvent and whose subject, or only its content, is the data.

@@ -219,7 +219,7 @@ fn unwrap_form(body: &[u8]) -> Cow<'_, [u8]> {
         Some(form) => {
             let field = form.split(|byte| *byte == b'&').next().unwrap_or_default();
             let spaced: Vec<u8> = field.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-            Cow::Owned(crate::purl::percent_decode(&spaced))
+            Cow::Owned(crate::encoding::percent_decode(&spaced))
         }
         None => Cow::Borrowed(body),
     }

@@ -10,6 +10,7 @@
 mod alertmanager;
 mod canonical;
 mod cdevents;
+mod encoding;
 mod environment;
 mod git;
 mod github;
@@ -42,6 +43,19 @@ pub struct Rejection {
     pub reason: Text,
     /// What exactly, where (field path, or line and column), and how to mend it.
     pub detail: String,
+}
+
+/// Longest text of [`Rejection::detail`], in characters: a payload's own words are repeated in it.
+pub const MAX_DETAIL_CHARS: usize = 1_000;
+
+impl Rejection {
+    fn shortened(mut self) -> Self {
+        if let Some((end, _)) = self.detail.char_indices().nth(MAX_DETAIL_CHARS) {
+            self.detail.truncate(end);
+            self.detail.push('…');
+        }
+        self
+    }
 }
 
 /// Every word that [`Rejection::reason`] takes.
@@ -152,7 +166,7 @@ pub fn read(record: &RawRecord, settings: &SourceSettings) -> Outcome {
     match attempt(record, settings) {
         Ok(events) => Outcome::Emit(events),
         Err(Refusal::Drop(reason)) => Outcome::Drop(reason),
-        Err(Refusal::Reject(rejection)) => Outcome::Reject(rejection),
+        Err(Refusal::Reject(rejection)) => Outcome::Reject(rejection.shortened()),
     }
 }
 

@@ -14,11 +14,16 @@ use serde_json::Value;
 /// # Errors
 /// `malformed` with line and column.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(text).map_err(|error| {
+    serde_json::from_slice(unmarked(text)).map_err(|error| {
         let what =
             if error.is_eof() { "the body ends in the middle of its JSON" } else { "the body is not JSON" };
         Refusal::reject("malformed", format!("{what}: {error}"))
     })
+}
+
+/// The text without the byte order mark that some editors put before it.
+pub(crate) fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// A record's header by its name in lower case, unless it is blank.

@@ -2,6 +2,7 @@
 //!
 //! Source: the purl specification. CDEvents names artifacts by them.
 
+use crate::encoding::percent_decode;
 use crate::node::is_full_sha;
 use model::Sha;
 
@@ -60,28 +61,6 @@ fn versioned(name: Option<String>, version: String) -> ArtifactName {
 
 fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&percent_decode(text.as_bytes())).into_owned()
-}
-
-/// Resolves `%41` and the like; what is no such escape stays as it is.
-pub(crate) fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        let escape = match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low, after))
-            }
-            _ => None,
-        };
-        let (byte, after) = escape.unwrap_or((*first, tail));
-        decoded.push(byte);
-        rest = after;
-    }
-    decoded
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -104,10 +104,8 @@ fn collect_people(value: &Value, inside_person: bool, people: &mut BTreeSet<Stri
                 let names = ["login", "email", "username", "creator", "assignees", "user"]
                     .contains(&key.as_str())
                     || (person && key == "name");
-                if let (true, Value::String(text)) = (names, field) {
-                    if text.len() > 2 {
-                        people.insert(text.clone());
-                    }
+                if let (true, Some(text)) = (names, field.as_str().filter(|text| text.len() > 2)) {
+                    people.insert(text.to_owned());
                 }
                 if key == "assignees" {
                     people.extend(

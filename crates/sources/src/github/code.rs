@@ -3,7 +3,9 @@
 use super::{Delivery, SOURCE, delivery, word};
 use crate::node::Node;
 use crate::{Refusal, message, person};
-use model::event::{Commit, DeliveryEvent, PullRequestEvent, PullRequestState, Push, Review, ReviewState};
+use model::event::{
+    Commit, DeliveryEvent, MergeMethod, PullRequestEvent, PullRequestState, Push, Review, ReviewState,
+};
 use model::{EventBody, Sha, Text, Timestamp};
 use std::collections::BTreeSet;
 
@@ -121,7 +123,7 @@ pub(super) fn pull_request(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>
         base_ref: Text::new(node.text("base.ref")?),
         head_sha: node.sha("head.sha")?,
         merge_commit_sha,
-        merge_method: None, // the payload does not say how it was merged
+        merge_method: merge_method(&node, state)?,
         commits: None,
         labels: Some(labels.into_iter().map(Text::new).collect()),
         author_kind: person::account(&node, "user")?,
@@ -129,6 +131,12 @@ pub(super) fn pull_request(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>
     let at = node.maybe_time("updated_at")?.unwrap_or(opened_at);
     let about = format!("pull_request:{number}:{action}:{at}");
     Ok(vec![delivery.event(SOURCE, &about, at, EventBody::PullRequest(event))])
+}
+
+/// How it was merged, where that was left to GitHub beforehand; else the payload does not say.
+fn merge_method(node: &Node<'_>, state: PullRequestState) -> Result<Option<MergeMethod>, Refusal> {
+    let method = node.maybe_text("auto_merge.merge_method")?.filter(|_| state == PullRequestState::Merged);
+    Ok(method.and_then(MergeMethod::from_word))
 }
 
 /// A review that was given. Edited and dismissed ones say nothing about when it was.
