@@ -180,14 +180,6 @@ pub fn validate(event: &DeliveryEvent) -> Result<(), EventError> {
         EventBody::Maintenance(body) if body.to <= body.from => {
             fail("field `maintenance.to` must lie after `from`".to_owned())
         }
-        EventBody::Commit(_) | EventBody::Push(_) | EventBody::PullRequest(_) | EventBody::Review(_)
-            if event.repo.is_none() =>
-        {
-            fail(format!("field `repo` is missing: an event of type `{}` needs it", event.body.type_name()))
-        }
-        EventBody::PipelineRun(_) | EventBody::TestRun(_) if event.repo.is_none() => {
-            fail(format!("field `repo` is missing: an event of type `{}` needs it", event.body.type_name()))
-        }
         _ => Ok(()),
     }
 }

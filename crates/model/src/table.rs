@@ -110,6 +110,9 @@ pub enum RestoreError {
     /// The state was written by a version with other tables.
     #[error("changelog entry of unknown table {0}: the state was written by another version")]
     UnknownTable(u8),
+    /// The state was written with more partitions, or by a version with other stages.
+    #[error("changelog entry of unknown task {0}: the state was written with another number of partitions")]
+    UnknownTask(String),
     /// The bytes are not what the table holds.
     #[error("changelog entry of table {table} cannot be decoded: {reason}")]
     Corrupt {

@@ -122,6 +122,10 @@ impl Span {
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }
+    /// From microseconds.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
     /// From hours.
     pub const fn from_hours(hours: i64) -> Self {
         Self::from_seconds(hours * 3_600)

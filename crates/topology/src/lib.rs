@@ -1,1 +1,289 @@
-//! The four stages wired together, and the driver that runs them without I/O.
+//! The four stages, wired together. Read top to bottom: a raw record comes in, table rows go out.
+//!
+//! ```text
+//! raw records ─ ingest ─► events ─ correlate ─► rows (facts)
+//!                           ▲  │       └─► contributions ─ aggregate ─► rows (steps, panes)
+//!                           └──┘ what one home tells another              └─► load (the shell's)
+//! ```
+//!
+//! The same tasks run in three places: here, driven by a test or by the embedded run (one transaction over all
+//! of them), and one by one in a consumer group. A task is named by its stage and its partition; its state is
+//! its changelog.
+
+mod partition;
+
+pub use partition::TaskId;
+
+use catalog::Catalog;
+use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partition_of, route};
+use model::fact::{Row, RowChange, RowKey};
+use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
+use model::table::{ChangelogEntry, RestoreError, Stateful};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Text};
+use sources::{Outcome, Rejection, SourceSettings};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use windows::Aggregator;
+
+/// What became of one raw record: exactly one of emitted, dropped, rejected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// How many events it told.
+    pub emitted: usize,
+    /// The counted reason for which it tells nothing.
+    pub dropped: Option<Text>,
+    /// Why it cannot be read; it is among the dead letters.
+    pub rejected: Option<Rejection>,
+}
+
+/// Everything that one transaction did.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Table rows, one per key, in order of their keys.
+    pub rows: Vec<RowChange>,
+    /// Events for the archive, in the order in which they came.
+    pub events: Vec<Arc<DeliveryEvent>>,
+    /// Rejected records.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What changed in each task's state.
+    pub changelog: Vec<(TaskId, ChangelogEntry)>,
+}
+
+/// The tasks of all stages, and what is on its way between them.
+#[derive(Debug)]
+pub struct Topology {
+    definitions: Definitions,
+    settings: SourceSettings,
+    catalog: Arc<Catalog>,
+    correlators: Vec<Correlator>,
+    inboxes: Vec<VecDeque<Message>>,
+    /// Tasks that have something to settle although their inbox is empty: a new catalog.
+    unsettled: bool,
+    aggregators: Vec<Aggregator>,
+    rows: BTreeMap<RowKey, RowChange>,
+    events: Vec<Arc<DeliveryEvent>>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+impl Topology {
+    /// Empty tasks, `partitions` of each stage that has state.
+    pub fn new(definitions: Definitions, catalog: Arc<Catalog>, partitions: u32) -> Self {
+        let tasks = partitions.max(1);
+        // The zone was checked when the configuration was read.
+        let calendar = || Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
+        Self {
+            settings: SourceSettings { max_future: definitions.max_future, ..SourceSettings::default() },
+            correlators: (0..tasks)
+                .map(|task| Correlator::new(definitions.clone(), catalog.clone(), task, tasks))
+                .collect(),
+            inboxes: (0..tasks).map(|_| VecDeque::new()).collect(),
+            unsettled: false,
+            aggregators: (0..tasks).map(|_| Aggregator::new(calendar())).collect(),
+            rows: BTreeMap::new(),
+            events: Vec::new(),
+            dead_letters: Vec::new(),
+            definitions,
+            catalog,
+        }
+    }
+
+    /// The definitions by which it computes.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+    /// The catalog as it is.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+    /// How a source reads, where that is not the default.
+    pub fn set_source_settings(&mut self, settings: SourceSettings) {
+        self.settings = settings;
+    }
+
+    // Ingest: decode, normalise, own. It has no state.
+
+    /// Reads one raw record and sends its events to their homes.
+    pub fn process(&mut self, record: &RawRecord) -> Processed {
+        match sources::read(record, &self.settings) {
+            Outcome::Emit(events) => {
+                let emitted = events.len();
+                for event in events {
+                    self.process_event(event);
+                }
+                Processed { emitted, ..Processed::default() }
+            }
+            Outcome::Drop(reason) => Processed { dropped: Some(reason), ..Processed::default() },
+            Outcome::Reject(rejection) => {
+                self.dead_letters.push(dead_letter(record, &rejection));
+                Processed { rejected: Some(rejection), ..Processed::default() }
+            }
+        }
+    }
+
+    /// Sends one event to its homes, and to the archive.
+    pub fn process_event(&mut self, event: DeliveryEvent) {
+        let event = Arc::new(event);
+        self.events.push(event.clone());
+        if let Route::To(targets) = route(&self.catalog, &event) {
+            for (address, _) in targets {
+                self.send(Envelope { to: address, message: Message::Event(event.clone()) });
+            }
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        let tasks = self.tasks();
+        match envelope.to {
+            Address::Home(key) => self.deliver(partition_of(&key, tasks), envelope.message),
+            Address::Task(task) => self.deliver(task, envelope.message),
+            Address::All => (0..tasks).for_each(|task| self.deliver(task, envelope.message.clone())),
+        }
+    }
+
+    fn deliver(&mut self, task: u32, message: Message) {
+        if let Some(inbox) = self.inboxes.get_mut(task as usize) {
+            inbox.push_back(message);
+        }
+    }
+
+    fn tasks(&self) -> u32 {
+        // Made from a u32.
+        u32::try_from(self.correlators.len()).unwrap_or(u32::MAX)
+    }
+
+    // Correlate and aggregate.
+
+    /// Every task follows a new catalog: facts move to their new homes and windows with them.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        for correlator in &mut self.correlators {
+            correlator.set_catalog(catalog.clone());
+        }
+        self.catalog = catalog;
+        self.unsettled = true;
+    }
+
+    /// Runs the tasks until nothing is on its way any more. When the input is `idle`, late corrections and the
+    /// steps that lie ahead are written too; otherwise only what an in-order event changes.
+    pub fn settle(&mut self, idle: bool) {
+        while self.unsettled || self.inboxes.iter().any(|inbox| !inbox.is_empty()) {
+            let everywhere = std::mem::take(&mut self.unsettled);
+            for index in 0..self.correlators.len() {
+                let Some(inbox) = self.inboxes.get_mut(index) else { continue };
+                let messages = std::mem::take(inbox);
+                let Some(correlator) = self.correlators.get_mut(index) else { continue };
+                if messages.is_empty() && !everywhere {
+                    continue;
+                }
+                for message in &messages {
+                    correlator.process(message);
+                }
+                let emitted = correlator.settle();
+                self.pass_on(emitted);
+            }
+        }
+        let mut out = Vec::new();
+        for aggregator in &mut self.aggregators {
+            aggregator.flush(idle, &mut out);
+        }
+        self.put_rows(out);
+    }
+
+    fn pass_on(&mut self, emitted: Emitted) {
+        self.put_rows(emitted.rows);
+        let tasks = self.tasks();
+        for contribution in &emitted.contributions {
+            let task = partition_of(&HomeKey::new(contribution.key.scope.as_str()), tasks);
+            if let Some(aggregator) = self.aggregators.get_mut(task as usize) {
+                aggregator.apply(contribution);
+            }
+        }
+        for envelope in emitted.messages {
+            self.send(envelope);
+        }
+    }
+
+    fn put_rows(&mut self, rows: Vec<RowChange>) {
+        for change in rows {
+            self.rows.insert(change.key(), change);
+        }
+    }
+
+    // The transaction.
+
+    /// Ends the transaction and gives out everything that it did.
+    pub fn commit(&mut self) -> Batch {
+        let mut changelog = Vec::new();
+        let mut entries = Vec::new();
+        for (index, correlator) in self.correlators.iter_mut().enumerate() {
+            correlator.commit_state(&mut entries);
+            changelog.extend(entries.drain(..).map(|entry| (TaskId::correlate(index), entry)));
+        }
+        for (index, aggregator) in self.aggregators.iter_mut().enumerate() {
+            aggregator.commit_state(&mut entries);
+            changelog.extend(entries.drain(..).map(|entry| (TaskId::aggregate(index), entry)));
+        }
+        Batch {
+            rows: std::mem::take(&mut self.rows).into_values().collect(),
+            events: std::mem::take(&mut self.events),
+            dead_letters: std::mem::take(&mut self.dead_letters),
+            changelog,
+        }
+    }
+
+    /// Ends the transaction as if it had never begun.
+    pub fn roll_back(&mut self) {
+        self.correlators.iter_mut().for_each(Stateful::roll_back_state);
+        self.aggregators.iter_mut().for_each(Stateful::roll_back_state);
+        self.inboxes.iter_mut().for_each(VecDeque::clear);
+        self.unsettled = false;
+        self.rows.clear();
+        self.events.clear();
+        self.dead_letters.clear();
+    }
+
+    /// Puts one entry of a task's changelog back.
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    pub fn restore(&mut self, task: TaskId, entry: &ChangelogEntry) -> Result<(), RestoreError> {
+        match task.stateful(&mut self.correlators, &mut self.aggregators) {
+            Some(stateful) => stateful.restore_entry(entry),
+            None => Err(RestoreError::UnknownTask(task.to_string())),
+        }
+    }
+
+    /// To be called after the last entry.
+    pub fn restored(&mut self) {
+        self.correlators.iter_mut().for_each(Stateful::restored);
+        self.aggregators.iter_mut().for_each(Stateful::restored);
+    }
+
+    // Questions.
+
+    /// The correlation tasks, for explanations.
+    pub fn correlators(&self) -> &[Correlator] {
+        &self.correlators
+    }
+    /// The aggregation task that holds a scope.
+    pub fn aggregator(&self, scope: &model::Scope) -> Option<&Aggregator> {
+        self.aggregators.get(partition_of(&HomeKey::new(scope.as_str()), self.tasks()) as usize)
+    }
+    /// Every fact's row as it was last published, in no particular order.
+    pub fn facts(&self) -> impl Iterator<Item = &Row> {
+        self.correlators.iter().flat_map(Correlator::published)
+    }
+}
+
+fn dead_letter(record: &RawRecord, rejection: &Rejection) -> DeadLetter {
+    let kept = record.body.len().min(DEAD_LETTER_BODY_BYTES);
+    DeadLetter {
+        source: record.source.clone(),
+        reason: rejection.reason.clone(),
+        detail: rejection.detail.clone(),
+        origin: record.origin.clone(),
+        received_at: record.received_at,
+        headers: record.headers.clone(),
+        body: record.body.get(..kept).unwrap_or_default().to_vec(),
+        body_bytes: record.body.len() as u64,
+    }
+}

@@ -1,0 +1,177 @@
+//! A new revision of the catalog: records move to their new homes, and what is derived is derived anew.
+
+use crate::message::{Address, Envelope, Message};
+use crate::state::{State, Thing};
+use crate::task::Correlator;
+use catalog::Catalog;
+use model::fact::RowKey;
+use model::{DeliveryEvent, IncidentId, RecordOrder};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Correlator {
+    /// Takes a new catalog. Contributions are moved to the scopes that own them now; each record whose home is
+    /// elsewhere now is forwarded; everything derived is derived anew by the next [`Self::settle`], which
+    /// publishes only what differs.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        if self.catalog.revision() == catalog.revision() {
+            return;
+        }
+        let published: Vec<_> = self.state.published.iter().map(|(_, published)| published.clone()).collect();
+        let flaky: Vec<_> = self.state.flaky.iter().map(|((repo, ..), flaky)| (repo.clone(), flaky.clone())).collect();
+        for row in &published {
+            self.contribute(row, -1);
+        }
+        for (repo, flaky) in &flaky {
+            self.contribute_flaky(repo, flaky, -1);
+        }
+        self.catalog = catalog;
+        for row in &published {
+            self.contribute(row, 1);
+        }
+        for (repo, flaky) in &flaky {
+            self.contribute_flaky(repo, flaky, 1);
+        }
+        self.reroute();
+        self.rebuild();
+    }
+
+    /// Files each record under the thing that it is about now, or sends it to where that is.
+    fn reroute(&mut self) {
+        let records: Vec<((Thing, RecordOrder), Arc<DeliveryEvent>)> =
+            self.state.records.iter().map(|(key, event)| (key.clone(), event.clone())).collect();
+        for ((thing, order), event) in records {
+            let targets = self.things_of(&event);
+            let stays = targets.iter().any(|(address, target)| {
+                *target == thing
+                    && match address {
+                        Address::Home(key) => self.is_mine(key),
+                        Address::All | Address::Task(_) => true,
+                    }
+            });
+            if stays {
+                continue;
+            }
+            self.state.records.take(&(thing.clone(), order));
+            for (address, target) in targets {
+                // An artifact under its other key, or a copy that every task has, is not this record's to move.
+                let same_kind = std::mem::discriminant(&target) == std::mem::discriminant(&thing)
+                    || thing == Thing::Parked
+                    || target == Thing::Parked;
+                if !same_kind {
+                    continue;
+                }
+                match &address {
+                    Address::Home(key) if !self.is_mine(key) => {
+                        self.messages.push(Envelope { to: address, message: Message::Event(event.clone()) });
+                    }
+                    _ => {
+                        self.state.records.put((target, event.order()), event.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Throws away what is derived and marks every thing.
+    fn rebuild(&mut self) {
+        let incidents: Vec<_> =
+            self.state.incidents.iter().map(|((home, id), view)| (home.clone(), id.clone(), view.clone())).collect();
+        let asked: BTreeSet<_> = self.state.asking.iter().map(|((id, _), ())| id.clone()).collect();
+        let subscribed: Vec<_> = self.state.subscriptions.iter().map(|(key, ())| key.clone()).collect();
+        self.state.clear_derived();
+        self.derived = Some(BTreeSet::new());
+        for (home, id, view) in incidents {
+            let listed = (id.clone(), home.clone());
+            self.state.incident_home.put(listed, ());
+            self.list_incident(&home, &view);
+            self.dirty.incidents.insert((home, id));
+        }
+        for id in asked {
+            let from = (id.clone(), IncidentId::default());
+            let still = self.state.asking.range(from..).next().is_some_and(|((i, _), ())| *i == id);
+            if !still {
+                let message = Message::Ask { id, task: self.task, on: false };
+                self.messages.push(Envelope { to: Address::All, message });
+            }
+        }
+        self.dirty.subscriptions.extend(subscribed);
+        let flaky: Vec<_> = self.state.flaky.iter().map(|(key, _)| key.clone()).collect();
+        self.dirty.flaky.extend(flaky);
+        let foreign: Vec<_> = self.state.foreign_blames.iter().map(|(key, _)| key.clone()).collect();
+        self.dirty.blames.extend(foreign);
+        let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
+        self.dirty.questions.extend(questions);
+        for (thing, order) in self.state.records.iter().map(|(key, _)| key) {
+            match thing {
+                Thing::Parked => {
+                    self.dirty.parked.insert(order.clone());
+                }
+                thing => {
+                    self.dirty.things.insert(thing.clone());
+                }
+            }
+        }
+        if self.has_pool() {
+            let told: BTreeSet<_> = self.state.told.iter().map(|((id, _), _)| id.clone()).collect();
+            self.dirty.pool.extend(told);
+            let pooled: Vec<_> = self.state.pooled.iter().map(|(id, _)| id.clone()).collect();
+            self.dirty.pool.extend(pooled);
+        }
+    }
+
+    /// After a rebuild: takes away the rows that were not derived again.
+    pub(crate) fn settle_derived(&mut self) {
+        let Some(derived) = self.derived.take() else { return };
+        let gone: Vec<RowKey> =
+            self.state.published.iter().map(|(key, _)| key).filter(|key| !derived.contains(*key)).cloned().collect();
+        for key in gone {
+            self.publish(key, None, Vec::new(), false);
+        }
+    }
+}
+
+impl State {
+    /// Clears every table that is derived from records and messages.
+    fn clear_derived(&mut self) {
+        self.nodes.clear();
+        self.children.clear();
+        self.pushed_in.clear();
+        self.reverted_by.clear();
+        self.attempts.clear();
+        self.chains.clear();
+        self.rollout_of.clear();
+        self.bearers.clear();
+        self.rollouts.clear();
+        self.succeeded.clear();
+        self.by_version.clear();
+        self.serving.clear();
+        self.headed.clear();
+        self.by_name.clear();
+        self.awaited.clear();
+        self.heads.clear();
+        self.listed.clear();
+        self.reach.clear();
+        self.held.clear();
+        self.shipped.clear();
+        self.counted.clear();
+        self.rollbacks.clear();
+        self.rollback_marks.clear();
+        self.blames.clear();
+        self.blamed_by.clear();
+        self.revert_pairs.clear();
+        self.revert_blames.clear();
+        self.hotfix_pairs.clear();
+        self.incident_home.clear();
+        self.incidents_at.clear();
+        self.incidents_naming.clear();
+        self.verdicts.clear();
+        self.remedies.clear();
+        self.failure_sources.clear();
+        self.asking.clear();
+        self.pulls.clear();
+        self.pulls_of.clear();
+        self.runs_on.clear();
+        self.artifact_users.clear();
+    }
+}

@@ -1,0 +1,155 @@
+//! What a fact adds to the metrics (semantics, section 7). One arm per kind of fact, one line per metric.
+
+use crate::state::Published;
+use catalog::Catalog;
+use model::event::{EnvironmentTier, RunState};
+use model::fact::{Change, Deployment, FailureEvidence, Incident, Outcome, PipelineRun, Row};
+use model::metric::{ContributionKey, Delta, Metric};
+use model::{Calendar, Definitions, RepoName, Scope, Text, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One metric's case: at what time it is placed, and what it adds.
+type Case = (Metric, Timestamp, Delta);
+
+/// Everything that a published row adds, per scope and metric.
+pub fn contributions(
+    published: &Published,
+    catalog: &Catalog,
+    calendar: &Calendar,
+    definitions: &Definitions,
+) -> Vec<(ContributionKey, Delta)> {
+    let cases = match &published.row {
+        Row::Deployment(deployment) => deployment_cases(deployment, published.failure_source),
+        Row::Change(change) => change_cases(change, definitions),
+        Row::Incident(incident) => incident_cases(incident),
+        Row::PipelineRun(run) => run_cases(run),
+        _ => return Vec::new(),
+    };
+    let mut out = Vec::with_capacity(cases.len() * 4);
+    for (metric, at, delta) in cases {
+        let mut scopes: BTreeSet<Scope> = published.extra_scopes.iter().cloned().collect();
+        match &published.row {
+            Row::Deployment(row) => scopes.extend(catalog.scopes(&row.service, at)),
+            Row::Change(row) => scopes.extend(catalog.scopes(&row.service, at)),
+            Row::Incident(row) => scopes.extend(catalog.scopes(&row.service, at)),
+            Row::PipelineRun(row) => scopes.extend(scopes_of_repo(catalog, &row.repo, at)),
+            _ => {}
+        }
+        for scope in scopes {
+            let key = ContributionKey { scope, metric, hour: Calendar::hour(at), day: calendar.day(at) };
+            out.push((key, delta.clone()));
+        }
+    }
+    out
+}
+
+fn deployment_cases(row: &Deployment, failure_source: bool) -> Vec<Case> {
+    let Some(finish) = row.finished_at else { return Vec::new() };
+    if row.tier != EnvironmentTier::Production || row.drill {
+        return Vec::new();
+    }
+    let mut cases = Vec::new();
+    let mut add = |metric, delta| cases.push((metric, finish, delta));
+    match row.outcome {
+        Outcome::Succeeded => {
+            add(Metric::DeploymentFrequency, Delta::count());
+            add(Metric::DeploymentSuccessRate, Delta::rate(true));
+            add(Metric::RollbackRate, Delta::rate(row.is_rollback));
+            if let Some(automated) = row.automated {
+                add(Metric::AutomatedRate, Delta::rate(automated));
+            }
+            if failure_source {
+                add(Metric::ReworkRate, Delta::rate(row.is_rework));
+                add(Metric::ChangeFailRate, failed(row));
+            }
+        }
+        Outcome::Partial => {
+            add(Metric::DeploymentSuccessRate, Delta::rate(false));
+            if failure_source && row.failed == Some(true) {
+                add(Metric::ChangeFailRate, failed(row));
+            }
+        }
+        Outcome::Failed => add(Metric::DeploymentSuccessRate, Delta::rate(false)),
+        Outcome::Cancelled | Outcome::Running => {}
+    }
+    if row.outcome != Outcome::Running && row.canary_steps.is_some() {
+        let promoted = row.canary_promoted.unwrap_or(row.outcome == Outcome::Succeeded);
+        add(Metric::CanarySuccessRate, Delta::rate(promoted));
+    }
+    if let (true, false, Some(at), Some(seconds)) = (failure_source, row.skewed, row.recovered_at, row.recovery_s) {
+        cases.push((Metric::RecoveryTime, at, Delta::sample(seconds)));
+    }
+    cases
+}
+
+fn failed(row: &Deployment) -> Delta {
+    let failed = row.failed == Some(true);
+    let inferred = failed && row.failure_evidence == Some(FailureEvidence::Temporal);
+    Delta {
+        inferred: i64::from(inferred),
+        confirmed: i64::from(failed && !inferred),
+        ..Delta::rate(failed)
+    }
+}
+
+fn change_cases(row: &Change, definitions: &Definitions) -> Vec<Case> {
+    let excluded = row.author_kind.is_some_and(|kind| definitions.lead_time_exclude.contains(&kind));
+    match row.lead_time_s {
+        Some(seconds) if !row.skewed && !excluded => {
+            vec![(Metric::ChangeLeadTime, row.deployed_at, Delta::sample(seconds))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn incident_cases(row: &Incident) -> Vec<Case> {
+    if row.tier != EnvironmentTier::Production || row.drill {
+        return Vec::new();
+    }
+    let mut cases = Vec::new();
+    if let (Some(at), Some(seconds)) = (row.resolved_at, row.time_to_restore_s) {
+        if seconds >= 0 {
+            cases.push((Metric::TimeToRestore, at, Delta::sample(seconds)));
+        }
+    }
+    if let Some(seconds) = row.time_to_detect_s {
+        if seconds >= 0 {
+            cases.push((Metric::TimeToDetect, row.detected_at, Delta::sample(seconds)));
+        }
+    }
+    cases
+}
+
+fn run_cases(row: &PipelineRun) -> Vec<Case> {
+    let passed = match row.state {
+        RunState::Passed => true,
+        RunState::Failed => false,
+        _ => return Vec::new(),
+    };
+    let Some(finish) = row.finished_at else { return Vec::new() };
+    let mut cases = vec![(Metric::PipelineSuccessRate, finish, Delta::rate(passed))];
+    if let (Some(seconds), false) = (row.duration_s, row.skewed) {
+        cases.push((Metric::TimeInCi, finish, Delta::sample(seconds)));
+    }
+    cases
+}
+
+/// The scopes of what happens in a repository: of each of its services, each scope once, and its own.
+pub fn scopes_of_repo(catalog: &Catalog, repo: &RepoName, at: Timestamp) -> BTreeSet<Scope> {
+    let services = catalog.services_of_repo(repo, at);
+    let mut scopes: BTreeSet<Scope> = services.iter().flat_map(|service| catalog.scopes(service, at)).collect();
+    scopes.insert(Scope::new(format!("repo:{repo}")));
+    scopes
+}
+
+/// The scopes that a deployment's labels make: listed keys and values, other values under `__other__`.
+pub fn label_scopes(labels: &BTreeMap<Text, Text>, definitions: &Definitions) -> Vec<Scope> {
+    let listed = definitions.label_scopes.iter();
+    listed
+        .filter_map(|(key, allowed)| {
+            let value = labels.get(key)?;
+            let value = if allowed.contains(value) { value.as_str() } else { "__other__" };
+            Some(Scope::new(format!("tag:{key}={value}")))
+        })
+        .collect()
+}

@@ -1,0 +1,388 @@
+//! The tables of a correlation task. What vendors said is kept record by record; the rest is derived from it
+//! and kept because deriving it anew with each event would cost the history.
+
+use crate::deployment::{Attempt, Chain, Rollout};
+use crate::message::{IncidentView, Match};
+use model::event::PullRequestEvent;
+use model::event::{AuthorKind, RecordOrder};
+use model::fact::{FailureEvidence, Row, RowKey};
+use model::table::Table;
+use model::{
+    DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, Text,
+    Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A real thing that several records may tell of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Thing {
+    /// A commit of a repository.
+    Commit(RepoName, Sha),
+    /// A push, by source and id.
+    Push(RepoName, Text, Text),
+    /// A pull request.
+    PullRequest(RepoName, u64),
+    /// The reviews of a pull request.
+    Reviews(RepoName, u64),
+    /// An attempt of a pipeline run.
+    Run(RepoName, RunId, u32),
+    /// An attempt of a deployment.
+    Attempt(ServiceName, DeploymentId),
+    /// An incident's own records.
+    Incident(IncidentId),
+    /// The corrections of a deployment id.
+    DeploymentCorrections(Text),
+    /// The corrections of incidents: few, and linked to each other.
+    IncidentCorrections,
+    /// What an artifact was built from.
+    Artifact(HomeKey),
+    /// A flag's change, by source and id.
+    Flag(Text, Text),
+    /// A finding, by source and id.
+    Scan(Text, Text),
+    /// Events that wait for the catalog.
+    Parked,
+}
+
+/// The finish and the id by which deployments are ordered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rank {
+    /// When it finished.
+    pub finish: Timestamp,
+    /// Its id.
+    pub id: DeploymentId,
+}
+
+impl Rank {
+    /// The smallest rank at an instant.
+    pub fn at(finish: Timestamp) -> Self {
+        Self { finish, id: DeploymentId::default() }
+    }
+}
+
+/// A commit as all its records tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Told by its own event or by a push; else only named as somebody's parent.
+    pub known: bool,
+    /// Has several parents, or says that it is a merge.
+    pub merge: bool,
+    /// Its parents.
+    pub parents: Vec<Sha>,
+    /// When it was committed.
+    pub committed_at: Option<Timestamp>,
+    /// When it was written.
+    pub authored_at: Option<Timestamp>,
+    /// A person or a program.
+    pub author_kind: Option<AuthorKind>,
+    /// The paths that it touches.
+    pub paths: Option<Vec<Text>>,
+    /// The commits that it reverts.
+    pub reverts: Vec<Sha>,
+}
+
+/// What blames a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Blamer {
+    /// A later deployment of the service.
+    Deployment(DeploymentId),
+    /// An incident.
+    Incident(IncidentId),
+}
+
+/// What an incident concluded about a service's deployments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameVerdict {
+    /// The deployment (of this home) that it blames, and by which rule.
+    pub blamed: Option<(DeploymentId, FailureEvidence)>,
+    /// The deployment that ended it.
+    pub remedy: Option<DeploymentId>,
+}
+
+/// What an incident's names came to at its own home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Named {
+    /// A deployment of its own service.
+    Own(DeploymentId),
+    /// A deployment of another service.
+    Elsewhere(Match),
+    /// A deployment that cannot fail: nobody is blamed.
+    Unblamable(DeploymentId),
+    /// Nothing that is known.
+    Nothing,
+}
+
+/// What a rollback says: `by` restored an earlier version over `failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The occurrence whose version it restored.
+    pub restored: Rank,
+    /// The deployment right after that one.
+    pub failed: Rank,
+    /// Those between.
+    pub rolled_back: Vec<Rank>,
+}
+
+/// A pull request as all its records tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Merged field by field.
+    pub merged: PullRequestEvent,
+    /// The first review (strictly before the merge).
+    pub first_reviewed_at: Option<Timestamp>,
+}
+
+/// How a pull request knows a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PullRole {
+    /// It was merged by it.
+    Merge,
+    /// Its last commit.
+    Head,
+    /// In its list.
+    Listed,
+}
+
+/// A row as it was last published, with what else decided its contributions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The row.
+    pub row: Row,
+    /// Scopes that the catalog does not give: the repository, deployment labels.
+    pub extra_scopes: Vec<Scope>,
+    /// Whether the service's failures can be seen.
+    pub failure_source: bool,
+}
+
+/// Whether a workflow failed and later passed on a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaky {
+    /// The last run that passed or failed.
+    pub at: Timestamp,
+    /// Failed and later passed.
+    pub flaky: bool,
+}
+
+/// (service, repository, revert, reverted).
+pub type RevertPair = (ServiceName, RepoName, Sha, Sha);
+/// (service, blamed, blamer, repository, revert, reverted).
+pub type RevertBlame = (ServiceName, DeploymentId, DeploymentId, RepoName, Sha, Sha);
+
+/// Everything that a correlation task knows.
+#[derive(Debug, Default)]
+pub struct State {
+    /// What was told, record by record.
+    pub records: Table<(Thing, RecordOrder), Arc<DeliveryEvent>>,
+    /// Commits.
+    pub nodes: Table<(RepoName, Sha), Node>,
+    /// Parent → child.
+    pub children: Table<(RepoName, Sha, Sha), ()>,
+    /// Commit → pushes (source, id) that list it or end in it.
+    pub pushed_in: Table<(RepoName, Sha, Text, Text), ()>,
+    /// Reverted commit → its reverts.
+    pub reverted_by: Table<(RepoName, Sha, Sha), ()>,
+    /// Attempts.
+    pub attempts: Table<(ServiceName, DeploymentId), Attempt>,
+    /// Attempts in the order in which they are grouped.
+    pub chains: Table<(ServiceName, Environment, Chain, Timestamp, DeploymentId), ()>,
+    /// Attempt → the logical deployment that it belongs to.
+    pub rollout_of: Table<(ServiceName, DeploymentId), DeploymentId>,
+    /// Deployment id → the services that have it.
+    pub bearers: Table<(Text, ServiceName), ()>,
+    /// Logical deployments.
+    pub rollouts: Table<(ServiceName, DeploymentId), Rollout>,
+    /// Production deployments that succeeded, per environment.
+    pub succeeded: Table<(ServiceName, Environment, Rank), Option<Text>>,
+    /// The same by immutable version.
+    pub by_version: Table<(ServiceName, Environment, Text, Rank), ()>,
+    /// Production deployments that succeeded or are partial.
+    pub serving: Table<(ServiceName, Rank), ()>,
+    /// Production deployments that succeeded and have a known head.
+    pub headed: Table<(ServiceName, Rank), ()>,
+    /// Stated commit, head or version → logical deployments.
+    pub by_name: Table<(ServiceName, Text, DeploymentId), ()>,
+    /// Commits whose being known matters to a logical deployment.
+    pub awaited: Table<(Sha, ServiceName, DeploymentId), ()>,
+    /// Heads of deployments that label.
+    pub heads: Table<(ServiceName, RepoName, Sha, Rank), ()>,
+    /// Commits that deployments list.
+    pub listed: Table<(ServiceName, RepoName, Sha, Rank), ()>,
+    /// The earliest deployment whose head reaches a commit.
+    pub reach: Table<(ServiceName, RepoName, Sha), Rank>,
+    /// Label → the commits that bear it.
+    pub held: Table<(ServiceName, Rank, RepoName, Sha), ()>,
+    /// The deployment that a change is counted under.
+    pub counted: Table<(ServiceName, RepoName, Sha), DeploymentId>,
+    /// How many changes a deployment ships.
+    pub shipped: Table<(ServiceName, DeploymentId), u64>,
+    /// What the rollbacks said.
+    pub rollbacks: Table<(ServiceName, Environment, Rank), Rollback>,
+    /// Deployment → the rollbacks that failed it (true) or rolled it back (false).
+    pub rollback_marks: Table<(ServiceName, Environment, Rank, Rank), bool>,
+    /// Blamed deployment, rule, blamer.
+    pub blames: Table<(ServiceName, DeploymentId, FailureEvidence, Blamer), ()>,
+    /// Blaming deployment, rule, blamed.
+    pub blamed_by: Table<(ServiceName, DeploymentId, FailureEvidence, DeploymentId), ()>,
+    /// Pairs (revert, reverted) that blame: (service, repo, revert, reverted) → (blamed, blamer).
+    pub revert_pairs: Table<RevertPair, (DeploymentId, DeploymentId)>,
+    /// The same by deployments: (service, blamed, blamer, repo, revert, reverted).
+    pub revert_blames: Table<RevertBlame, ()>,
+    /// Hotfix deployment → the deployment that it mends.
+    pub hotfix_pairs: Table<(ServiceName, Environment, Rank), DeploymentId>,
+    /// Incidents that concern this task's homes.
+    pub incidents: Table<(HomeKey, IncidentId), Arc<IncidentView>>,
+    /// Incident → the homes of this task that know it.
+    pub incident_home: Table<(IncidentId, HomeKey), ()>,
+    /// The incidents of a service by their start, and those of its dependants.
+    pub incidents_at: Table<(ServiceName, Timestamp, IncidentId), ()>,
+    /// Incidents by a name or a remedy that they state.
+    pub incidents_naming: Table<(ServiceName, Text, IncidentId), ()>,
+    /// What incidents concluded, per service.
+    pub verdicts: Table<(ServiceName, IncidentId), BlameVerdict>,
+    /// What incidents' names came to.
+    pub named: Table<IncidentId, Named>,
+    /// Deployments of dependencies that this task's incidents blame.
+    pub blamed_elsewhere: Table<(IncidentId, ServiceName), (Timestamp, DeploymentId)>,
+    /// Deployments that incidents of other homes name.
+    pub foreign_blames: Table<(ServiceName, IncidentId), (DeploymentId, Arc<IncidentView>)>,
+    /// Remedy → incidents.
+    pub remedies: Table<(ServiceName, DeploymentId, IncidentId), ()>,
+    /// Own incidents of a service: what makes its failures visible.
+    pub failure_sources: Table<(ServiceName, IncidentId), ()>,
+    /// Questions that this task answers: id → asking task → the last answer.
+    pub questions: Table<(DeploymentId, u32), Option<Vec<Match>>>,
+    /// Answers to this task's questions.
+    pub answers: Table<(DeploymentId, u32), Vec<Match>>,
+    /// Incidents of this task that ask.
+    pub asking: Table<(DeploymentId, IncidentId), ()>,
+    /// Pull requests.
+    pub pulls: Table<(RepoName, u64), Pull>,
+    /// Commit → pull requests.
+    pub pulls_of: Table<(RepoName, Sha, PullRole, u64), ()>,
+    /// Runs by what they ran on.
+    pub runs_on: Table<(RepoName, Sha, RunId, u32), Text>,
+    /// Workflows on commits.
+    pub flaky: Table<(RepoName, Text, Sha), Flaky>,
+    /// Artifacts that a home waits for: artifact, service, deployment.
+    pub artifact_users: Table<(HomeKey, ServiceName, DeploymentId), ()>,
+    /// Their commits, as the index told.
+    pub artifacts: Table<HomeKey, Sha>,
+    /// Artifacts that each home of this task waits for.
+    pub subscriptions: Table<(HomeKey, HomeKey), ()>,
+    /// The index: who wants to know.
+    pub subscribers: Table<(HomeKey, HomeKey), Option<Sha>>,
+    /// The pool: links between incidents' records, both ways.
+    pub links: Table<(IncidentId, IncidentId), u32>,
+    /// The pool: each record's links as last seen.
+    pub links_of: Table<IncidentId, Vec<IncidentId>>,
+    /// The pool: each record's incident.
+    pub pooled: Table<IncidentId, IncidentId>,
+    /// The pool: what each home was told.
+    pub told: Table<(IncidentId, HomeKey), Arc<IncidentView>>,
+    /// Rows as they were last published.
+    pub published: Table<RowKey, Published>,
+}
+
+model::stateful!(State {
+    1 => records,
+    2 => nodes,
+    3 => children,
+    4 => pushed_in,
+    5 => reverted_by,
+    6 => attempts,
+    7 => chains,
+    8 => rollout_of,
+    9 => rollouts,
+    10 => succeeded,
+    11 => by_version,
+    12 => serving,
+    13 => headed,
+    14 => by_name,
+    15 => awaited,
+    16 => heads,
+    17 => listed,
+    18 => reach,
+    19 => held,
+    20 => shipped,
+    21 => rollbacks,
+    22 => rollback_marks,
+    23 => blames,
+    24 => blamed_by,
+    25 => revert_pairs,
+    26 => hotfix_pairs,
+    27 => incidents,
+    28 => incidents_at,
+    29 => incidents_naming,
+    30 => verdicts,
+    31 => named,
+    32 => foreign_blames,
+    33 => remedies,
+    34 => failure_sources,
+    35 => questions,
+    36 => answers,
+    37 => asking,
+    38 => pulls,
+    39 => pulls_of,
+    40 => runs_on,
+    41 => flaky,
+    42 => artifact_users,
+    43 => artifacts,
+    44 => subscribers,
+    45 => links,
+    46 => links_of,
+    47 => pooled,
+    48 => told,
+    49 => published,
+    50 => bearers,
+    51 => revert_blames,
+    52 => subscriptions,
+    53 => incident_home,
+    54 => counted,
+    55 => blamed_elsewhere,
+} restored |_| {});
+
+impl State {
+    /// The records of a thing, in order.
+    pub fn records_of<'a>(&'a self, thing: &Thing) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
+        let from = (thing.clone(), least_order());
+        let to = (thing.clone(), greatest_order());
+        self.records.range(from..=to).map(|(_, event)| event)
+    }
+
+    /// The label of a commit: the earliest deployment that reaches or lists it.
+    pub fn label(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Option<Rank> {
+        let reach = self.reach.get(&(service.clone(), repo.clone(), sha.clone()));
+        let listed = self.least_listed(service, repo, sha);
+        match (reach, listed) {
+            (Some(reach), Some(listed)) => Some(reach.clone().min(listed)),
+            (reach, listed) => reach.cloned().or(listed),
+        }
+    }
+
+    fn least_listed(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Option<Rank> {
+        let from = (service.clone(), repo.clone(), sha.clone(), Rank::at(Timestamp::MIN));
+        let ((s, r, c, rank), ()) = self.listed.range(from..).next()?;
+        (s == service && r == repo && c == sha).then(|| rank.clone())
+    }
+
+    /// The first deployment of a service: the earliest succeeded production one with a known head.
+    pub fn first_deployment(&self, service: &ServiceName) -> Option<&Rank> {
+        let from = (service.clone(), Rank::at(Timestamp::MIN));
+        self.headed.range(from..).next().filter(|((s, _), ())| s == service).map(|((_, rank), ())| rank)
+    }
+}
+
+fn least_order() -> RecordOrder {
+    RecordOrder {
+        occurred_at: Timestamp::from_micros(i64::MIN),
+        observed_at: Timestamp::from_micros(i64::MIN),
+        source: Text::default(),
+        id: Text::default(),
+        hash: [0; 32],
+    }
+}
+
+fn greatest_order() -> RecordOrder {
+    RecordOrder { occurred_at: Timestamp::from_micros(i64::MAX), ..least_order() }
+}

@@ -1,0 +1,243 @@
+//! One correlation task: files records, then settles what they changed.
+
+use crate::contribute::contributions;
+use crate::dirty::Dirty;
+use crate::message::{Address, Envelope, Message};
+use crate::route::{Route, partition_of, route};
+use crate::state::{Published, State, Thing};
+use catalog::Catalog;
+use model::fact::{Row, RowChange, RowKey};
+use model::metric::{Contribution, ContributionKey, Delta};
+use model::table::{ChangelogEntry, RestoreError, Stateful};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Scope, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a task gives out when it settles.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// For other tasks (or this one).
+    pub messages: Vec<Envelope>,
+    /// For the warehouse.
+    pub rows: Vec<RowChange>,
+    /// For the aggregate stage, combined per scope, metric and pane.
+    pub contributions: Vec<Contribution>,
+}
+
+/// A correlation task: one of `tasks`, each with the homes whose key hashes to it.
+#[derive(Debug)]
+pub struct Correlator {
+    pub(crate) task: u32,
+    pub(crate) tasks: u32,
+    pub(crate) definitions: Definitions,
+    pub(crate) calendar: Calendar,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) state: State,
+    pub(crate) dirty: Dirty,
+    pub(crate) messages: Vec<Envelope>,
+    pub(crate) rows: BTreeMap<RowKey, RowChange>,
+    pub(crate) pending: BTreeMap<ContributionKey, Delta>,
+    /// During a rebuild: the rows that were derived anew.
+    pub(crate) derived: Option<BTreeSet<RowKey>>,
+}
+
+impl Correlator {
+    /// An empty task.
+    pub fn new(definitions: Definitions, catalog: Arc<Catalog>, task: u32, tasks: u32) -> Self {
+        // The zone was checked when the configuration was read.
+        let calendar = Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
+        Self {
+            task,
+            tasks,
+            definitions,
+            calendar,
+            catalog,
+            state: State::default(),
+            dirty: Dirty::default(),
+            messages: Vec::new(),
+            rows: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            derived: None,
+        }
+    }
+
+    /// Files one message. What it changes is derived by [`Self::settle`].
+    pub fn process(&mut self, message: &Message) {
+        match message {
+            Message::Event(event) => self.file(event),
+            Message::Incident { home, id, view } => self.put_incident(home, id, view.clone()),
+            Message::Subscribe { artifact, home, on } => self.subscribe(artifact, home, *on),
+            Message::Artifact { home, artifact, sha } => self.put_artifact(home, artifact, sha.clone()),
+            Message::Ask { id, task, on } => self.put_question(id, *task, *on),
+            Message::Answer { id, task, matches } => self.put_answer(id, *task, matches),
+            Message::Blamed { id, of, service, deployment } => {
+                self.put_blamed_elsewhere(id, of, service, deployment.clone());
+            }
+            Message::Blame { id, service, blame } => self.put_foreign_blame(service, id, blame.clone()),
+        }
+    }
+
+    /// Files an event under each thing of this task that it tells of; forwards it where the catalog says that
+    /// its home is elsewhere.
+    fn file(&mut self, event: &Arc<DeliveryEvent>) {
+        let Route::To(targets) = route(&self.catalog, event) else { return };
+        for (address, thing) in targets {
+            match &address {
+                Address::Home(key) if !self.is_mine(key) => {
+                    self.messages.push(Envelope { to: address, message: Message::Event(event.clone()) });
+                }
+                _ => self.file_under(thing, event),
+            }
+        }
+    }
+
+    pub(crate) fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>) {
+        let key = (thing, event.order());
+        if !self.state.records.contains(&key) {
+            if key.0 == Thing::Parked {
+                self.dirty.parked.insert(key.1.clone());
+            } else {
+                self.dirty.things.insert(key.0.clone());
+            }
+            self.state.records.put(key, event.clone());
+        }
+    }
+
+    /// Whether this task holds a key.
+    pub fn is_mine(&self, key: &HomeKey) -> bool {
+        partition_of(key, self.tasks) == self.task
+    }
+
+    /// Whether this task holds a service's home.
+    pub(crate) fn holds(&self, service: &ServiceName) -> bool {
+        self.is_mine(&self.catalog.home_of_service(service))
+    }
+
+    /// Derives everything that the filed records may have changed, and gives out what differs.
+    pub fn settle(&mut self) -> Emitted {
+        self.settle_things();
+        self.settle_chains();
+        self.settle_rollouts();
+        self.settle_subscriptions();
+        self.settle_parked();
+        self.settle_pool();
+        self.settle_commits();
+        self.settle_revert_pairs();
+        self.settle_sweeps();
+        self.settle_hotfixes();
+        self.settle_blames();
+        self.settle_questions();
+        self.settle_failure_sources();
+        self.settle_deployments();
+        self.settle_incidents();
+        self.settle_pulls();
+        self.settle_runs();
+        self.settle_derived();
+        Emitted {
+            messages: std::mem::take(&mut self.messages),
+            rows: std::mem::take(&mut self.rows).into_values().collect(),
+            contributions: std::mem::take(&mut self.pending)
+                .into_iter()
+                .filter(|(_, delta)| !delta.is_zero())
+                .map(|(key, delta)| Contribution { key, delta })
+                .collect(),
+        }
+    }
+
+    fn settle_things(&mut self) {
+        for thing in std::mem::take(&mut self.dirty.things) {
+            match &thing {
+                Thing::Commit(repo, sha) => self.settle_commit(repo, sha),
+                Thing::Push(repo, source, id) => self.settle_push(repo, source, id),
+                Thing::PullRequest(repo, number) | Thing::Reviews(repo, number) => {
+                    self.settle_pull_records(repo, *number);
+                }
+                Thing::Run(repo, run, attempt) => {
+                    self.dirty.runs.insert((repo.clone(), run.clone(), *attempt));
+                }
+                Thing::Attempt(service, id) => self.settle_attempt(service, id),
+                Thing::Incident(id) => {
+                    self.dirty.pool.insert(id.clone());
+                }
+                Thing::DeploymentCorrections(id) => self.mark_corrected(id),
+                Thing::IncidentCorrections => self.mark_corrected_incidents(),
+                Thing::Artifact(key) => self.settle_artifact(key),
+                Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
+                Thing::Scan(source, id) => self.settle_scan(source, id, &thing),
+                Thing::Parked => {}
+            }
+        }
+    }
+
+    /// Publishes a row (or takes it away), with the contributions that it makes.
+    pub(crate) fn publish(&mut self, key: RowKey, row: Option<Row>, extra_scopes: Vec<Scope>, failure_source: bool) {
+        if let Some(derived) = &mut self.derived {
+            derived.insert(key.clone());
+        }
+        let new = row.map(|row| Published { row, extra_scopes, failure_source });
+        let old = self.state.published.get(&key);
+        if old == new.as_ref() {
+            return;
+        }
+        let old = old.cloned();
+        if let Some(old) = &old {
+            self.contribute(old, -1);
+        }
+        if let Some(new) = &new {
+            self.contribute(new, 1);
+        }
+        let row_changed = old.as_ref().map(|published| &published.row) != new.as_ref().map(|p| &p.row);
+        match new {
+            Some(new) => {
+                if row_changed {
+                    self.rows.insert(key.clone(), RowChange::Upsert(new.row.clone()));
+                }
+                self.state.published.put(key, new);
+            }
+            None => {
+                self.rows.insert(key.clone(), RowChange::Delete(key.clone()));
+                self.state.published.take(&key);
+            }
+        }
+    }
+
+    /// Adds (or, −1, takes away) what a published row contributes.
+    pub(crate) fn contribute(&mut self, published: &Published, times: i64) {
+        let catalog = self.catalog.clone();
+        for (key, delta) in contributions(published, &catalog, &self.calendar, &self.definitions) {
+            self.add(key, &delta, times);
+        }
+    }
+
+    pub(crate) fn add(&mut self, key: ContributionKey, delta: &Delta, times: i64) {
+        self.pending.entry(key).or_default().add(delta, times);
+    }
+
+    /// The rows as they were last published: what the warehouse holds.
+    pub fn published(&self) -> impl Iterator<Item = &Row> {
+        self.state.published.iter().map(|(_, published)| &published.row)
+    }
+
+    /// How many entries the task's state has.
+    pub fn state_entries(&self) -> usize {
+        self.state.records.len() + self.state.nodes.len() + self.state.published.len() + self.state.reach.len()
+    }
+}
+
+impl Stateful for Correlator {
+    fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>) {
+        self.state.commit_state(changelog);
+    }
+    fn roll_back_state(&mut self) {
+        self.state.roll_back_state();
+        self.dirty = Dirty::default();
+        self.messages.clear();
+        self.rows.clear();
+        self.pending.clear();
+        self.derived = None;
+    }
+    fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
+        self.state.restore_entry(entry)
+    }
+    fn restored(&mut self) {}
+}
