@@ -60,13 +60,11 @@ impl<'a> World<'a> {
             let pushes = sorted.pushes.get(repo).unwrap_or(&none_pushes);
             graphs.insert(repo.clone(), Graph::of(commits, pushes));
         }
+        let artifacts = Artifacts::of(&sorted.artifacts);
         let mut world = World {
             catalog,
             settings,
-            commit_sha: deployments
-                .iter()
-                .map(|d| artifact_sha(d, &sorted.artifacts).or(d.sha.clone()))
-                .collect(),
+            commit_sha: deployments.iter().map(|d| artifacts.sha(d).or(d.sha.clone())).collect(),
             head: Vec::new(),
             first: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -241,32 +239,54 @@ impl<'a> World<'a> {
         }
     }
 
+    fn pull_requests_of(&self, repo: &str) -> impl Iterator<Item = &PullRequest> {
+        self.pull_requests.range((repo.to_owned(), 0)..=(repo.to_owned(), u64::MAX)).map(|(_, pr)| pr)
+    }
+
     /// The merged pull request with this merge commit.
     fn merged_by(&self, repo: &str, sha: &str) -> Option<&PullRequest> {
-        self.pull_requests.values().find(|pr| pr.repo == repo && pr.merge_commit.as_deref() == Some(sha))
+        self.pull_requests_of(repo).find(|pr| pr.merge_commit.as_deref() == Some(sha))
     }
 
     /// The earliest pull request that lists this commit.
     fn listed_by(&self, repo: &str, sha: &str) -> Option<&PullRequest> {
-        let lists = |pr: &&PullRequest| pr.repo == repo && pr.listed.iter().any(|(listed, _)| listed == sha);
-        self.pull_requests.values().filter(lists).min_by_key(|pr| (pr.opened, pr.number))
+        let lists = |pr: &&PullRequest| pr.listed.iter().any(|(listed, _)| listed == sha);
+        self.pull_requests_of(repo).filter(lists).min_by_key(|pr| (pr.opened, pr.number))
     }
 
     /// The earliest time that a pull request's list gives a commit.
     fn listed_time(&self, repo: &str, sha: &str) -> Option<i64> {
-        let lists = self.pull_requests.values().filter(|pr| pr.repo == repo).flat_map(|pr| &pr.listed);
+        let lists = self.pull_requests_of(repo).flat_map(|pr| &pr.listed);
         lists.filter(|(listed, _)| listed == sha).map(|(_, time)| *time).min()
     }
 }
 
-/// What an artifact says that a deployment's digest, else its image, was built from.
-fn artifact_sha(deployment: &Deployment, artifacts: &[&Record]) -> Option<String> {
-    let last = |field: &str, wanted: &Option<String>| {
-        let wanted = wanted.as_deref()?;
-        let about = artifacts.iter().rev().filter(|record| record.body[field].as_str() == Some(wanted));
-        about.filter_map(|record| record.body["sha"].as_str()).map(str::to_owned).next()
-    };
-    last("digest", &deployment.digest).or_else(|| last("image", &deployment.image))
+/// What artifacts say that a digest, or an image, was built from: the last of them by the one order.
+#[derive(Default)]
+struct Artifacts<'a> {
+    digests: BTreeMap<&'a str, &'a str>,
+    images: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Artifacts<'a> {
+    /// Of records in order.
+    fn of(records: &[&'a Record]) -> Self {
+        let mut this = Self::default();
+        for record in records {
+            let text = |field: &str| record.body[field].as_str();
+            let Some(sha) = text("sha") else { continue };
+            this.digests.extend(text("digest").map(|digest| (digest, sha)));
+            this.images.extend(text("image").map(|image| (image, sha)));
+        }
+        this
+    }
+
+    /// The SHA of a deployment's digest, else of its image.
+    fn sha(&self, deployment: &Deployment) -> Option<String> {
+        let digest = deployment.digest.as_deref().and_then(|digest| self.digests.get(digest));
+        let image = || deployment.image.as_deref().and_then(|image| self.images.get(image));
+        digest.or_else(image).map(|sha| (*sha).to_owned())
+    }
 }
 
 impl Change {

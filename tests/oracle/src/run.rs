@@ -54,12 +54,18 @@ impl Run {
 /// Every run, merged.
 pub fn runs(records: &BTreeMap<(String, String, u64), Vec<&Record>>, world: &World) -> Vec<Run> {
     let mut runs = Vec::new();
+    // (repository, commit) → the finish of the first deployment that shipped it.
+    let mut shipped: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for change in &world.changes {
+        let end = world.deployments[change.deployment].end();
+        let first = shipped.entry((&change.repo, &change.sha)).or_insert(end);
+        *first = end.min(*first);
+    }
     for ((repo, run_id, attempt), records) in records {
         let thing = Thing::of(records.clone());
         let state = thing.text("state").unwrap_or_default();
         let sha = thing.text("sha").unwrap_or_default();
         let ended = matches!(state.as_str(), "passed" | "failed" | "cancelled");
-        let shipped = world.changes.iter().filter(|change| change.repo == *repo && change.sha == sha);
         runs.push(Run {
             repo: repo.clone(),
             run_id: run_id.clone(),
@@ -67,7 +73,7 @@ pub fn runs(records: &BTreeMap<(String, String, u64), Vec<&Record>>, world: &Wor
             workflow: thing.text("workflow").unwrap_or_default(),
             started: thing.time("started_at"),
             finished: if ended { thing.time("finished_at").or_else(|| thing.final_run()) } else { None },
-            deployed: shipped.map(|change| world.deployments[change.deployment].end()).min(),
+            deployed: shipped.get(&(repo.as_str(), sha.as_str())).copied(),
             drill: thing.drill(),
             source: thing.source(),
             state,
