@@ -1,2 +1,65 @@
 //! The command line.
-fn main() {}
+
+mod bundle;
+mod cli;
+mod config;
+mod correct;
+mod engine;
+mod failure;
+mod folder;
+mod import;
+mod log;
+mod normalize;
+mod output;
+mod shell;
+mod telemetry;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Settings;
+use output::Format;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<u8> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    // These two read no configuration: a mistake in it must not keep them from working.
+    match &cli.command {
+        Command::Completions { shell } => shell::completions(*shell, &mut out),
+        Command::Man { out: folder } => shell::man(folder.as_deref(), &mut out)?,
+        command => {
+            let code = run_configured(cli, command, &mut out)?;
+            out.flush()?;
+            return Ok(code);
+        }
+    }
+    out.flush()?;
+    Ok(failure::DONE)
+}
+
+fn run_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> anyhow::Result<u8> {
+    let mut settings = Settings::load(cli.global.config.as_deref())?;
+    if let Some(data) = &cli.global.data {
+        settings.data.clone_from(data);
+    }
+    if let Some(catalog) = &cli.global.catalog {
+        settings.catalog = Some(catalog.clone());
+    }
+    let verbosity = if cli.global.quiet { -1 } else { i8::try_from(cli.global.verbose).unwrap_or(i8::MAX) };
+    telemetry::start(settings.log_format, verbosity);
+    let format = || Format::read(cli.global.format.as_deref());
+    match command {
+        Command::Normalize(command) => normalize::run(command, &settings, out),
+        Command::Import(command) => import::run(command, &settings, cli.global.quiet, format()?, out),
+        Command::Correct(command) => correct::run(command, &settings, format()?, out),
+        _ => Ok(failure::DONE),
+    }
+}

@@ -1,0 +1,310 @@
+//! What can be typed. Every command has one example in its help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+/// DORA metrics from delivery events, as they happen.
+#[derive(Debug, Parser)]
+#[command(
+    name = "streamgauge",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Example:\n  streamgauge import git . && streamgauge report\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong use or input, 3 the answer is no."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Configuration file (TOML); every default works without one
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Catalog of services, teams and aliases (TOML)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub catalog: Option<PathBuf>,
+    /// Folder that holds everything the embedded commands keep [default: streamgauge-data]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+    /// How results are written: table, json, csv or markdown (for `sql`: any of ClickHouse's formats)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Log more (twice: debug; three times: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Log errors only, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Import two real histories (Argo CD and Vector) and print their DORA metrics
+    #[command(after_help = "Example:\n  streamgauge demo --once")]
+    Demo {
+        /// Print and end, instead of keeping the SQL endpoint open until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+    /// Import history: a git repository, or a file of events
+    #[command(subcommand)]
+    Import(Import),
+    /// Show what a source makes of one payload: canonical events as JSON lines
+    #[command(
+        after_help = "Example:\n  streamgauge normalize --source github --header 'X-GitHub-Event: push' push.json"
+    )]
+    Normalize(Normalize),
+    /// Show the metrics of a scope, with sample sizes and bands
+    #[command(after_help = "Example:\n  streamgauge report --scope service:argo-cd --window 90d")]
+    Report(Report),
+    /// Show what counted for a number, what did not, and by which rule
+    #[command(after_help = "Example:\n  streamgauge explain deployment tag:v2.9.0\n  \
+                      streamgauge explain --scope service:vector --metric change_fail_rate --as-of 2024-03-01")]
+    Explain(Explain),
+    /// Ask ClickHouse, in SQL
+    #[command(
+        after_help = "Example:\n  streamgauge sql 'SELECT service, count() FROM deployments GROUP BY service' --format JSONEachRow"
+    )]
+    Sql {
+        /// The query, or `-` to read it from stdin
+        query: String,
+    },
+    /// Check, apply or show who owns what
+    #[command(subcommand)]
+    Catalog(Catalog),
+    /// Correct what a vendor says of a deployment or an incident; can be undone
+    #[command(
+        after_help = "Example:\n  streamgauge correct deployment tag:v2.9.0 --failed false --reason 'the rollback was a drill'"
+    )]
+    Correct(Correct),
+    /// Write a deterministic organisation's raw vendor events as NDJSON
+    #[command(
+        after_help = "Example:\n  streamgauge generate --services 50 --days 90 | streamgauge import events -"
+    )]
+    Generate(Generate),
+    /// Run the pipeline, embedded and durable, until Ctrl-C or SIGTERM
+    #[command(after_help = "Example:\n  tail -F events.ndjson | streamgauge run")]
+    Run(Run),
+    /// Write the completion script of a shell
+    #[command(
+        after_help = "Example:\n  streamgauge completions bash > ~/.local/share/bash-completion/completions/streamgauge"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page (roff), or all pages into a folder
+    #[command(after_help = "Example:\n  streamgauge man | man -l -")]
+    Man {
+        /// Write one page per command into this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Where history comes from.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// A git repository's history: commits, and tags as deployments
+    #[command(after_help = "Example:\n  streamgauge import git ~/src/checkout --tags 'v*'")]
+    Git(ImportGit),
+    /// Events as NDJSON: canonical events, or raw records with `source`, `headers`, `body`, `received_at`
+    #[command(after_help = "Example:\n  streamgauge import events deliveries.ndjson.gz")]
+    Events {
+        /// Files (.gz and .zst too), or `-` for stdin
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// `import git`.
+#[derive(Debug, Args)]
+pub struct ImportGit {
+    /// Local clones
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub paths: Vec<PathBuf>,
+    /// Which tags are deployments [default: all]
+    #[arg(long, value_name = "GLOB")]
+    pub tags: Option<String>,
+    /// Read the paths that each commit touches, even where the catalog has no paths for the repository
+    #[arg(long = "paths")]
+    pub with_paths: bool,
+    /// The repository's name, as in github.com/acme/checkout [default: from the remote `origin`]
+    #[arg(long, value_name = "NAME")]
+    pub repo: Option<String>,
+}
+
+/// `normalize`.
+#[derive(Debug, Args)]
+pub struct Normalize {
+    /// The source that reads it: github, pagerduty, alertmanager, cdevents, git, canonical
+    #[arg(long)]
+    pub source: String,
+    /// A header, as in 'X-GitHub-Event: push'; may be given again
+    #[arg(long = "header", value_name = "K: V")]
+    pub headers: Vec<String>,
+    /// The input holds one payload per line
+    #[arg(long)]
+    pub ndjson: bool,
+    /// When it was received (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub received_at: Option<String>,
+    /// The payload's file, or `-` for stdin
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// What the metrics are about, as in service:checkout, team:payments, org:acme; may be given again
+    /// [default: every service]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// The rolling window: 24h, 7d, 30d or 90d
+    #[arg(long, default_value = "30d")]
+    pub window: String,
+    /// The day (its end counts) or the time of the window's end [default: the last day with data]
+    #[arg(long, value_name = "DAY")]
+    pub as_of: Option<String>,
+}
+
+/// What `explain` explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// A deployment.
+    Deployment,
+    /// A commit.
+    Commit,
+    /// An incident.
+    Incident,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// What is explained
+    #[arg(requires = "id", required_unless_present = "scope")]
+    pub subject: Option<Subject>,
+    /// Its id
+    pub id: Option<String>,
+    /// Explain a metric of this scope
+    #[arg(long, requires = "metric", conflicts_with = "subject")]
+    pub scope: Option<String>,
+    /// The metric
+    #[arg(long, requires = "scope")]
+    pub metric: Option<String>,
+    /// The rolling window: 24h, 7d, 30d or 90d
+    #[arg(long, default_value = "30d")]
+    pub window: String,
+    /// The end of the window [default: the last day with data]
+    #[arg(long, value_name = "TIME", requires = "scope")]
+    pub as_of: Option<String>,
+}
+
+/// `catalog`.
+#[derive(Debug, Subcommand)]
+pub enum Catalog {
+    /// Name every mistake in a catalog, with file, line and remedy
+    #[command(after_help = "Example:\n  streamgauge catalog lint catalog.toml")]
+    Lint {
+        /// The catalog's file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Make a catalog the one that counts; facts and windows follow
+    #[command(after_help = "Example:\n  streamgauge catalog apply catalog.toml")]
+    Apply {
+        /// The catalog's file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Show services with their owners, repositories and tags
+    #[command(after_help = "Example:\n  streamgauge catalog show --format json")]
+    Show,
+}
+
+/// What a correction corrects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A deployment.
+    Deployment,
+    /// An incident.
+    Incident,
+}
+
+/// `correct`.
+#[derive(Debug, Args)]
+pub struct Correct {
+    /// What is corrected
+    pub target: Target,
+    /// Its id
+    pub id: String,
+    /// Why; kept with the correction
+    #[arg(long)]
+    pub reason: String,
+    /// The service, where the id is not unique
+    #[arg(long)]
+    pub service: Option<String>,
+    /// Deployment: whether it failed
+    #[arg(long, value_name = "BOOL")]
+    pub failed: Option<bool>,
+    /// Deployment: its tier: production, staging, testing, development or other
+    #[arg(long)]
+    pub tier: Option<String>,
+    /// Deployment: whether it was cancelled
+    #[arg(long, value_name = "BOOL")]
+    pub cancelled: Option<bool>,
+    /// Incident: its cause: change, flag, capacity, dependency, security, external or unknown
+    #[arg(long)]
+    pub cause: Option<String>,
+    /// Incident: its severity, sev1 (worst) to sev5
+    #[arg(long)]
+    pub severity: Option<String>,
+    /// Incident: the deployment that caused it
+    #[arg(long, value_name = "ID")]
+    pub deployment_id: Option<String>,
+    /// Incident: the incident that this is another record of
+    #[arg(long, value_name = "ID")]
+    pub duplicate_of: Option<String>,
+    /// Take an earlier correction away
+    #[arg(long, value_name = "CORRECTION")]
+    pub undo: Option<String>,
+}
+
+/// `generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// How many services
+    #[arg(long, default_value_t = 10)]
+    pub services: u32,
+    /// How many teams
+    #[arg(long, default_value_t = 3)]
+    pub teams: u32,
+    /// How many days of history
+    #[arg(long, default_value_t = 90)]
+    pub days: u32,
+    /// The same seed gives the same events
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Deployments per service and day
+    #[arg(long, default_value_t = 2.0)]
+    pub rate: f64,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Follow this file of NDJSON (canonical events or raw records) instead of stdin
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+}

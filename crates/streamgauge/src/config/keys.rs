@@ -1,0 +1,165 @@
+//! The keys that the configuration knows: for messages, and for the JSON Schema that editors read.
+
+use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
+use model::event::{AuthorKind, Severity};
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A list of these words.
+    WordList(&'static [&'static str]),
+    /// A list of texts.
+    List,
+    /// A length of time such as `4h`.
+    Span,
+    /// True or false.
+    Bool,
+    /// A whole number.
+    Number,
+}
+
+/// One key: its dotted name (`*` stands for any name), what it holds, its default, and what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The dotted name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// The default, as it would be written.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind, default, meaning }
+}
+
+const fn words<const N: usize>(words: &'static [&'static str; N]) -> Kind {
+    Kind::Words(words)
+}
+
+const PROFILES: [&str; 2] = [Profile::Streamgauge.as_str(), Profile::Devlake.as_str()];
+const STARTS: [&str; 4] = [
+    LeadTimeStart::Commit.as_str(),
+    LeadTimeStart::Authored.as_str(),
+    LeadTimeStart::PrOpened.as_str(),
+    LeadTimeStart::PrMerged.as_str(),
+];
+const FIRSTS: [&str; 3] =
+    [FirstDeployment::Head.as_str(), FirstDeployment::None.as_str(), FirstDeployment::All.as_str()];
+const AUTHORS: [&str; 2] = [AuthorKind::Human.as_str(), AuthorKind::Bot.as_str()];
+const SEVERITIES: [&str; 5] = [
+    Severity::Sev1.as_str(),
+    Severity::Sev2.as_str(),
+    Severity::Sev3.as_str(),
+    Severity::Sev4.as_str(),
+    Severity::Sev5.as_str(),
+];
+const ENDS: [&str; 2] = [RestoredAt::Resolved.as_str(), RestoredAt::Mitigated.as_str()];
+
+/// Every key, sorted.
+pub const KEYS: &[Key] = &[
+    key(
+        "blame_dependencies",
+        Kind::Bool,
+        "false",
+        "Whether an incident also blames the most recent deployment of each direct dependency.",
+    ),
+    key("catalog", Kind::Text, "", "The catalog's file, relative to this one."),
+    key("data", Kind::Text, "streamgauge-data", "The folder in which the embedded commands keep everything."),
+    key(
+        "failure_evidence_suffices",
+        Kind::Bool,
+        "false",
+        "Whether rollbacks, reverts and hotfixes are enough to see failures, for services whose catalog entry is silent.",
+    ),
+    key(
+        "failure_window",
+        Kind::Span,
+        "4h",
+        "How long after a deployment an incident may start to be blamed on it; or unbounded.",
+    ),
+    key("incident.min_severity", words(&SEVERITIES), "sev3", "The least severity that blames a deployment."),
+    key("incident.restored_at", words(&ENDS), "resolved", "Which end of an incident is the recovery."),
+    key(
+        "lead_time.exclude",
+        Kind::WordList(&AUTHORS),
+        "",
+        "Authors left out of the lead time, never out of the facts.",
+    ),
+    key(
+        "lead_time.first_deployment",
+        words(&FIRSTS),
+        "head",
+        "What the first deployment of a service ships.",
+    ),
+    key("lead_time.start", words(&STARTS), "commit", "What a lead time starts from."),
+    key("log.format", words(&["text", "json"]), "text", "How logs are written to stderr."),
+    key("max_future", Kind::Span, "10m", "How far an event may lie ahead of when it was observed."),
+    key("organisation.name", Kind::Text, "default", "The organisation's name, as in the scope org:acme."),
+    key("partitions", Kind::Number, "1", "How many partitions the embedded run uses (1 to 1024)."),
+    key(
+        "privacy.people",
+        words(&["drop", "hash", "keep"]),
+        "drop",
+        "What becomes of names and e-mail addresses before anything is stored.",
+    ),
+    key("profile", words(&PROFILES), "streamgauge", "A set of definitions known by name."),
+    key(
+        "remediation_window",
+        Kind::Span,
+        "7d",
+        "How long after a deployment a rollback, revert or hotfix counts against it.",
+    ),
+    key("reporting.bands", Kind::Text, "2024", "The year of the DORA report whose bands are shown, or none."),
+    key("reporting.timezone", Kind::Text, "UTC", "The IANA time zone whose days are counted."),
+    key("retain", words(&["all", "bounded"]), "all", "What is kept."),
+    key(
+        "rollout.merge_within",
+        Kind::Span,
+        "30m",
+        "How soon deployments of one version to other targets belong to one rollout.",
+    ),
+    key("rollout.timeout", Kind::Span, "6h", "After which an unfinished deployment raises a signal."),
+    key("scopes.labels.*", Kind::List, "", "A deployment label that makes scopes, with its allowed values."),
+];
+
+/// Whether a dotted name is a key, or the start of one.
+pub fn is_known(name: &str) -> bool {
+    KEYS.iter().any(|key| {
+        let pattern = key.name.strip_suffix('*').unwrap_or("\0");
+        key.name == name
+            || key.name.starts_with(&format!("{name}."))
+            || name.strip_prefix(pattern).is_some_and(|rest| !rest.is_empty() && !rest.contains('.'))
+    })
+}
+
+/// The known key that looks most like a name, if any does.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let likeness =
+        |key: &str| strsim::jaro_winkler(key, name).max(0.97 * strsim::jaro_winkler(&last(key), &last(name)));
+    KEYS.iter()
+        .map(|key| (likeness(key.name), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .map(|(_, name)| name)
+}
+
+/// What a value may be, for people.
+pub fn allowed(kind: Kind) -> String {
+    match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Words(words) => words.join(", "),
+        Kind::WordList(words) => format!("list of {}", words.join(", ")),
+        Kind::List => "list of texts".to_owned(),
+        Kind::Span => "length of time".to_owned(),
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Number => "whole number".to_owned(),
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn read(text: &str, environment: &[(&str, &str)]) -> anyhow::Result<Settings> {
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Settings::read("s.toml", text, environment.collect())
+}
+
+fn check_error(text: &str, environment: &[(&str, &str)], expect: &str) {
+    let error = format!("{:#}", read(text, environment).unwrap_err());
+    assert!(error.contains(expect), "{error:?} does not say {expect:?}");
+}
+
+#[test]
+fn every_default_works_without_a_file() {
+    let settings = read("", &[]).unwrap();
+    assert_eq!(settings.definitions, Definitions::default());
+    assert_eq!(settings.data, PathBuf::from("streamgauge-data"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let settings = read(
+        "failure_window = \"1d12h\"\n[lead_time]\nstart = \"authored\"\nexclude = [\"bot\"]\n[reporting]\nbands = 2024\n[scopes.labels]\nregion = [\"us\", \"eu\"]",
+        &[
+            ("STREAMGAUGE__LEAD_TIME__START", "pr_opened"),
+            ("STREAMGAUGE__BLAME_DEPENDENCIES", "true"),
+            ("STREAMGAUGE__PARTITIONS", "12"),
+            ("STREAMGAUGE__SCOPES__LABELS__TIER", "gold, silver"),
+            ("OTHER", "1"),
+        ],
+    )
+    .unwrap();
+    let definitions = settings.definitions;
+    assert_eq!(definitions.lead_time_start, LeadTimeStart::PrOpened);
+    assert_eq!(definitions.lead_time_exclude, [AuthorKind::Bot]);
+    assert_eq!(definitions.failure_window, Some(Span::from_hours(36)));
+    assert!(definitions.blame_dependencies);
+    assert_eq!(settings.partitions, 12);
+    let labels: Vec<_> = definitions.label_scopes.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
+    assert_eq!(labels, [r#"region=["eu", "us"]"#, r#"tier=["gold", "silver"]"#]);
+}
+
+#[test]
+fn a_mistake_names_its_place_and_the_remedy() {
+    check_error(
+        "\nfailure_windw = \"4h\"",
+        &[],
+        "s.toml:2:1: unknown key `failure_windw` (did you mean `failure_window`?)",
+    );
+    check_error(
+        "[lead_time]\nstrat = 1",
+        &[],
+        "s.toml:2:1: unknown key `lead_time.strat` (did you mean `lead_time.start`?)",
+    );
+    check_error(
+        "[lead_time]\nstart = \"opened\"",
+        &[],
+        "s.toml:2:1: `lead_time.start`: \"opened\" is not one of commit, authored",
+    );
+    check_error(
+        "",
+        &[("STREAMGAUGE__RETIAN", "all")],
+        "STREAMGAUGE__RETIAN: unknown key `retian` (did you mean `retain`?)",
+    );
+    check_error(
+        "",
+        &[("STREAMGAUGE__MAX_FUTURE", "ten")],
+        "STREAMGAUGE__MAX_FUTURE: `max_future`: \"ten\" is not a length of time",
+    );
+    check_error("[reporting]\ntimezone = \"Mars/Base\"", &[], "is not a time zone");
+    check_error("[reporting]\nbands = 1999", &[], "there are no bands of 1999");
+    check_error("partitions = 0", &[], "`partitions`: 0 is not between 1 and 1024");
+    check_error("a = [1,", &[], "s.toml:1:");
+    check_error("partitions = \"many\"", &[], "partitions");
+}
+
+#[test]
+fn the_devlake_profile_has_no_failure_window_unless_one_is_set() {
+    assert_eq!(read("profile = \"devlake\"", &[]).unwrap().definitions.failure_window, None);
+    let set = read("profile = \"devlake\"\nfailure_window = \"2h\"", &[]).unwrap();
+    assert_eq!(set.definitions.failure_window, Some(Span::from_hours(2)));
+    assert_eq!(read("failure_window = \"unbounded\"", &[]).unwrap().definitions.failure_window, None);
+}
+
+#[test]
+fn the_schema_in_the_repository_is_the_one_that_the_keys_make() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/config/streamgauge.schema.json");
+    let made = format!("{:#}\n", json_schema());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), made, "run the test with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn every_key_of_the_list_is_accepted_with_its_default() {
+    for key in keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let quoted = match key.kind {
+            keys::Kind::Bool | keys::Kind::Number => key.default.to_owned(),
+            _ => format!("{:?}", key.default),
+        };
+        read(&format!("{} = {quoted}", key.name), &[])
+            .unwrap_or_else(|error| panic!("{}: {error:#}", key.name));
+    }
+}
+
+/// The JSON Schema of the configuration file.
+fn json_schema() -> Value {
+    let mut root = object();
+    for key in keys::KEYS {
+        let mut at = &mut root;
+        let mut names = key.name.split('.').peekable();
+        while let Some(name) = names.next() {
+            if name == "*" {
+                at["additionalProperties"] = leaf(key);
+            } else if names.peek().is_none() {
+                at["properties"][name] = leaf(key);
+            } else {
+                let child = &mut at["properties"][name];
+                if child.is_null() {
+                    *child = object();
+                }
+                at = child;
+            }
+        }
+    }
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!("Streamgauge configuration");
+    root
+}
+
+fn object() -> Value {
+    json!({"type": "object", "properties": {}, "additionalProperties": false})
+}
+
+fn leaf(key: &keys::Key) -> Value {
+    let mut schema = match key.kind {
+        keys::Kind::Text => json!({"type": ["string", "integer"]}),
+        keys::Kind::Words(words) => json!({"type": "string", "enum": words}),
+        keys::Kind::WordList(words) => json!({"type": "array", "items": {"type": "string", "enum": words}}),
+        keys::Kind::List => json!({"type": "array", "items": {"type": "string"}}),
+        keys::Kind::Span => json!({"type": "string", "pattern": "^(unbounded|([0-9]+[smhd] *)+)$"}),
+        keys::Kind::Bool => json!({"type": "boolean"}),
+        keys::Kind::Number => json!({"type": "integer", "minimum": 1}),
+    };
+    schema["description"] = json!(key.meaning);
+    let default = match key.kind {
+        _ if key.default.is_empty() => None,
+        keys::Kind::Bool | keys::Kind::Number => serde_json::from_str(key.default).ok(),
+        _ => Some(json!(key.default)),
+    };
+    if let Some(default) = default {
+        schema["default"] = default;
+    }
+    schema
+}

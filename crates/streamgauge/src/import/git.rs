@@ -1,0 +1,275 @@
+//! `import git`: the whole commit graph behind the default branch and the tags of a local clone, as records of
+//! the source `git`. Only facts leave the repository: no messages, no names, no addresses.
+
+use super::remote::repository_name;
+use super::{Sink, now};
+use crate::failure::wrong;
+use anyhow::Context;
+use gix::bstr::{BStr, ByteSlice};
+use gix::glob::wildmatch::Mode;
+use gix::revision::walk::Sorting;
+use gix::traverse::commit::simple::CommitTimeOrder;
+use gix::{ObjectId, Repository};
+use model::raw::{Origin, RawRecord};
+use model::{RepoName, Text};
+use serde_json::json;
+use std::path::Path;
+
+/// Unpacked objects that are kept at hand, in bytes: each commit is read twice (for the order, for its facts).
+const OBJECT_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// What is read of a repository.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which tags are deployments; `None`: all.
+    pub tags: Option<String>,
+    /// The repository's name, where the remote's is not wanted.
+    pub repo: Option<String>,
+}
+
+/// A repository, opened and checked, whose history can be read.
+pub struct History {
+    repository: Repository,
+    name: RepoName,
+    tags: Vec<Tag>,
+    commits: Vec<ObjectId>,
+}
+
+struct Tag {
+    name: String,
+    commit: ObjectId,
+    /// The tagger's time; of a plain tag, the committer time of its commit. Unix seconds.
+    tagged_at: i64,
+}
+
+/// The history's name and how much it holds.
+impl History {
+    /// Opens a clone and finds everything behind its default branch and its tags.
+    ///
+    /// # Errors
+    /// Exit code 2 when the path holds no repository, a shallow one, or one without commits.
+    pub fn open(path: &Path, options: &Options) -> anyhow::Result<Self> {
+        let mut repository = open(path)?;
+        repository.object_cache_size(OBJECT_CACHE_BYTES);
+        let name = match &options.repo {
+            Some(name) => RepoName::new(name),
+            None => RepoName::new(name_of(&repository, path)),
+        };
+        let tags = tags(&repository, options.tags.as_deref())
+            .with_context(|| format!("{}: reading the tags", path.display()))?;
+        let branch = default_branch(&repository);
+        let tips: Vec<ObjectId> = branch.into_iter().chain(tags.iter().map(|tag| tag.commit)).collect();
+        if tips.is_empty() {
+            return Err(wrong(format!("{}: the repository has no commits yet", path.display())));
+        }
+        let walk =
+            repository.rev_walk(tips).sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst)).all();
+        let commits =
+            walk.and_then(|walk| walk.map(|info| info.map(|info| info.id)).collect::<Result<Vec<_>, _>>());
+        let mut commits = commits.with_context(|| {
+            let path = path.display();
+            format!("{path}: the history is incomplete or damaged (`git -C {path} fsck` says where)")
+        })?;
+        // Parents before children: what follows then only adds.
+        commits.reverse();
+        Ok(Self { repository, name, tags, commits })
+    }
+
+    /// The repository's name, as in `github.com/acme/checkout`.
+    pub fn name(&self) -> &RepoName {
+        &self.name
+    }
+    /// How many records there will be.
+    pub fn len(&self) -> u64 {
+        (self.commits.len() + self.tags.len()) as u64
+    }
+
+    /// Hands every commit, parents before children, then every tag by its time.
+    ///
+    /// # Errors
+    /// An object that cannot be read, and what the sink says.
+    pub fn read(&self, with_paths: bool, sink: &mut impl Sink) -> anyhow::Result<()> {
+        let headers = vec![(Text::new("repo"), self.name.as_str().to_owned())];
+        let at = now();
+        let topic = Text::new(format!("git:{}", self.name));
+        let mut offset = 0;
+        let mut put = |body: serde_json::Value| {
+            offset += 1;
+            let origin = Origin { topic: topic.clone(), partition: 0, offset };
+            let body = body.to_string().into_bytes();
+            let headers = headers.clone();
+            sink.record(RawRecord { source: Text::new("git"), headers, body, received_at: at, origin }, false)
+        };
+        for id in &self.commits {
+            put(self.commit(*id, with_paths).with_context(|| format!("{}: commit {id}", self.name))?)?;
+        }
+        for tag in &self.tags {
+            put(json!({
+                "type": "tag",
+                "name": tag.name,
+                "sha": tag.commit.to_string(),
+                "tagged_at": tag.tagged_at,
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, id: ObjectId, with_paths: bool) -> anyhow::Result<serde_json::Value> {
+        let object = self.repository.find_commit(id)?;
+        let commit = object.decode()?;
+        let author = commit.author()?;
+        let parents: Vec<ObjectId> = commit.parents().collect();
+        let mut line = json!({
+            "type": "commit",
+            "sha": id.to_string(),
+            "parents": parents.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "authored_at": author.seconds(),
+            "committed_at": commit.committer()?.seconds(),
+            "author_kind": if is_bot(author.name, author.email) { "bot" } else { "human" },
+        });
+        let reverts = reverts(commit.message);
+        if let Some(fields) = line.as_object_mut() {
+            if !reverts.is_empty() {
+                fields.insert("reverts".to_owned(), json!(reverts));
+            }
+            if with_paths {
+                let paths = self.touched(commit.tree(), parents.first().copied())?;
+                fields.insert("dirs".to_owned(), json!(paths));
+            }
+        }
+        Ok(line)
+    }
+
+    /// The paths that differ from the first parent (of a root: all).
+    fn touched(&self, tree: ObjectId, parent: Option<ObjectId>) -> anyhow::Result<Vec<String>> {
+        let empty = self.repository.empty_tree();
+        let before = match parent {
+            Some(parent) => self.repository.find_commit(parent)?.tree()?,
+            None => empty,
+        };
+        let after = self.repository.find_tree(tree)?;
+        let mut recorder = gix::diff::tree::Recorder::default();
+        gix::diff::tree(
+            gix::objs::TreeRefIter::from_bytes(&before.data, self.repository.object_hash()),
+            gix::objs::TreeRefIter::from_bytes(&after.data, self.repository.object_hash()),
+            gix::diff::tree::State::default(),
+            &self.repository.objects,
+            &mut recorder,
+        )?;
+        use gix::diff::tree::recorder::Change;
+        let file = |change: &Change| match change {
+            Change::Addition { entry_mode, path, .. }
+            | Change::Deletion { entry_mode, path, .. }
+            | Change::Modification { entry_mode, path, .. } => {
+                (!entry_mode.is_tree()).then(|| path.to_str_lossy().into_owned())
+            }
+        };
+        let mut paths: Vec<String> = recorder.records.iter().filter_map(file).collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History")
+            .field("name", &self.name)
+            .field("records", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Repository> {
+    let shown = path.display();
+    if !path.exists() {
+        return Err(wrong(format!("{shown}: there is no such folder")));
+    }
+    // Inside a working tree its repository is meant, as with git itself.
+    let repository = gix::discover(path).map_err(|error| {
+        tracing::debug!(%error, "opening the repository");
+        wrong(format!("{shown}: not a git repository (give the path of a local clone)"))
+    })?;
+    if repository.is_shallow().unwrap_or(false) {
+        return Err(wrong(format!(
+            "{shown}: a shallow clone, its history is cut off (run `git -C {shown} fetch --unshallow --tags` first)"
+        )));
+    }
+    Ok(repository)
+}
+
+/// `host/owner/name` of the remote `origin`, else of the only or default remote, else `local/<folder>`.
+fn name_of(repository: &Repository, path: &Path) -> String {
+    use gix::remote::Direction;
+    let origin = repository.try_find_remote("origin");
+    let remote = origin.or_else(|| repository.find_default_remote(Direction::Fetch)).and_then(Result::ok);
+    let url = remote.and_then(|remote| remote.url(Direction::Fetch).map(|url| url.to_bstring().to_string()));
+    if let Some(name) = url.as_deref().and_then(repository_name) {
+        return name;
+    }
+    let folder = repository.workdir().unwrap_or_else(|| repository.git_dir());
+    let folder = folder.canonicalize().or_else(|_| path.canonicalize()).unwrap_or_else(|_| path.to_owned());
+    let folder = folder.file_name().map_or_else(|| "repository".into(), std::ffi::OsStr::to_string_lossy);
+    format!("local/{}", folder.strip_suffix(".git").unwrap_or(&folder))
+}
+
+/// What `origin/HEAD` points to, else what HEAD does; `None` in a repository without commits.
+fn default_branch(repository: &Repository) -> Option<ObjectId> {
+    let of = |name: &str| {
+        let mut reference = repository.try_find_reference(name).ok().flatten()?;
+        reference.peel_to_commit().ok().map(|commit| commit.id)
+    };
+    of("refs/remotes/origin/HEAD").or_else(|| repository.head_commit().ok().map(|commit| commit.id))
+}
+
+/// Every tag of a commit that the pattern takes, by (time, name).
+fn tags(repository: &Repository, pattern: Option<&str>) -> anyhow::Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    for reference in repository.references()?.tags()? {
+        let mut reference = reference.map_err(|error| anyhow::anyhow!("{error}"))?;
+        let name = reference.name().as_bstr().to_str_lossy().trim_start_matches("refs/tags/").to_owned();
+        let wanted = |pattern: &str| {
+            gix::glob::wildmatch(BStr::new(pattern), BStr::new(&name), Mode::NO_MATCH_SLASH_LITERAL)
+        };
+        if !pattern.is_none_or(wanted) {
+            continue;
+        }
+        let target = reference.follow_to_object()?;
+        let stated = target.object()?.try_into_tag().ok().and_then(|tag| {
+            let seconds = tag.tagger().ok().flatten().map(|tagger| tagger.seconds());
+            seconds.filter(|seconds| *seconds > 0)
+        });
+        let Ok(commit) = reference.peel_to_commit() else {
+            tracing::info!(tag = name, "passed over: it does not point to a commit");
+            continue;
+        };
+        let tagged_at = match stated {
+            Some(seconds) => seconds,
+            None => commit.time()?.seconds,
+        };
+        tags.push(Tag { name, commit: commit.id, tagged_at });
+    }
+    tags.sort_by(|a, b| (a.tagged_at, &a.name).cmp(&(b.tagged_at, &b.name)));
+    Ok(tags)
+}
+
+/// Forges mark the accounts of programs with `[bot]` at the end of the name and of the address's first part.
+fn is_bot(name: &BStr, email: &BStr) -> bool {
+    name.trim().ends_with(b"[bot]") || email.split_str("@").next().unwrap_or_default().ends_with(b"[bot]")
+}
+
+/// The commits that a message says it reverts, in the form that `git revert` writes.
+fn reverts(message: &[u8]) -> Vec<String> {
+    const FORM: &[u8] = b"This reverts commit";
+    let sha = |at: usize| {
+        let rest = message.get(at + FORM.len()..)?;
+        let rest = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\n"))?.trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let sha = (7..=64).contains(&digits).then(|| rest.get(..digits)).flatten()?;
+        Some(sha.to_str_lossy().to_lowercase())
+    };
+    message.find_iter(FORM).filter_map(sha).collect()
+}
+
+#[cfg(test)]
+mod tests;
