@@ -1,5 +1,6 @@
 //! Events, facts, metrics, identifiers and time: the words that every stage shares. No I/O, no clock.
 
+pub mod avro;
 pub mod definitions;
 pub mod event;
 pub mod fact;
