@@ -1,13 +1,14 @@
 //! What a generated history promises: determinism, order, and records that every source can read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+use catalog::{Catalog, Owner};
 use model::event::{DeploymentState, EventBody};
 use model::raw::RawRecord;
-use model::{DeliveryEvent, Span};
+use model::{Definitions, DeliveryEvent, Span};
 use sources::{Outcome, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
-use streamgauge_generate::{Options, generate};
+use streamgauge_generate::{Options, catalog_toml, generate};
 
 fn small() -> Options {
     Options { services: 20, teams: 4, days: 28, ..Options::default() }
@@ -158,4 +159,32 @@ fn an_organisation_without_services_or_days_tells_nothing() {
     assert_eq!(generate(&Options { services: 0, ..Options::default() }).count(), 0);
     assert_eq!(generate(&Options { days: 0, ..Options::default() }).count(), 0);
     assert!(generate(&Options { services: 1, teams: 0, days: 3, ..Options::default() }).count() > 0);
+}
+
+#[test]
+fn the_catalog_that_goes_with_the_events_knows_the_owner_of_every_one() {
+    let catalog =
+        Catalog::from_toml("generated.toml", &catalog_toml(&small()), &Definitions::default()).unwrap();
+    assert_eq!((catalog.services().len(), catalog.teams().len()), (20, 4));
+    for event in &*SMALL_EVENTS {
+        let at = event.occurred_at;
+        let services = match catalog.owner(event.repo.as_ref(), event.service.as_ref(), at) {
+            Owner::Service(service) => vec![service],
+            // What happens in a repository is of all its services; what is rolled out or hurts is of one.
+            Owner::Ambiguous { services, .. }
+                if !matches!(event.body, EventBody::Deployment(_) | EventBody::Incident(_)) =>
+            {
+                services
+            }
+            other => panic!("{other:?}: {event:?}"),
+        };
+        for service in services {
+            let config = catalog.service(&service);
+            assert!(config.known && config.incident_sources, "{service}: {event:?}");
+            if let EventBody::Deployment(_) = event.body {
+                assert!(config.deployments_from.as_ref().unwrap().contains(&event.source), "{event:?}");
+            }
+            assert!(catalog.team(&service, at).is_some());
+        }
+    }
 }
