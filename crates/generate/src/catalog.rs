@@ -8,6 +8,27 @@ use std::fmt::Write;
 /// The group above the others.
 const TOP: &str = "engineering";
 
+/// What services want to reach, by their criticality.
+const TARGETS: &str = r#"
+[targets.high]
+deployment_frequency = "3/week"
+change_lead_time = "1d"
+change_fail_rate = "10%"
+recovery_time = "1h"
+
+[targets.medium]
+deployment_frequency = "2/week"
+change_lead_time = "3d"
+change_fail_rate = "15%"
+recovery_time = "4h"
+
+[targets.low]
+deployment_frequency = "1/week"
+change_lead_time = "7d"
+change_fail_rate = "20%"
+recovery_time = "1d"
+"#;
+
 /// The organisation's catalog in TOML.
 pub fn catalog_toml(options: &Options) -> String {
     let organisation = Organisation::new(options);
@@ -19,6 +40,7 @@ pub fn catalog_toml(options: &Options) -> String {
     );
     // Writing to a text cannot fail.
     let _ = write(&mut text, &organisation);
+    text.push_str(TARGETS);
     text
 }
 
