@@ -1,1 +1,32 @@
-//! ClickHouse: migrations, loader and typed rows.
+//! ClickHouse: migrations, the loader, typed rows and the queries of the command line.
+//!
+//! Every table is a `ReplacingMergeTree(rev, is_deleted)` by natural key, so that loading a row again changes
+//! nothing. Analysts read views that hide `FINAL` and deleted rows. The SQL lies in `schemas/clickhouse`, one
+//! source for the embedded engine, a single server and a cluster.
+
+pub mod dimensions;
+pub mod error;
+pub mod loader;
+pub mod migrate;
+pub mod reader;
+mod retry;
+pub mod rows;
+mod tables;
+pub mod target;
+mod template;
+
+pub use clickhouse::{Client, Compression};
+pub use dimensions::{Dimensions, ScopeDimension, ServiceDimension, TeamDimension};
+pub use error::{Error, Result};
+pub use loader::{Limits, LoadReport, Loader};
+pub use migrate::{MigrationReport, Statement, dry_run, migrate};
+pub use reader::{RawBytes, Reader, ReportRow, ScopeSummary};
+pub use target::{Database, Target};
+
+/// A client for a server or the embedded engine's address, as in `http://127.0.0.1:8123`.
+///
+/// The database is not set: [`migrate`] makes it. [`Loader`] and [`Reader`] take one that has it
+/// ([`Client::with_database`]).
+pub fn client(url: &str) -> Client {
+    Client::default().with_url(url).with_product_info("streamgauge", env!("CARGO_PKG_VERSION"))
+}

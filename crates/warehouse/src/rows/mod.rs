@@ -1,0 +1,77 @@
+//! Rows as they are stored: one type per storage table, its fields the table's columns.
+
+mod delivery;
+mod operations;
+mod ownership;
+mod series;
+
+pub use delivery::{ChangeRow, DeploymentRow, PipelineRunRow, PullRequestRow};
+pub use operations::{DataQualityRow, EventRow, FlagChangeRow, IncidentRow, ParkedEventRow, ScanRow};
+pub use ownership::{DefinitionRow, ScopeRow, ServiceRow, TeamRow};
+pub use series::{PaneRow, StepRow};
+
+use clickhouse::{RowOwned, RowWrite};
+use model::{Sha, Text, Timestamp};
+
+/// What every row of one load carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The version: generation and transaction sequence.
+    pub rev: u64,
+    /// When the rows were computed.
+    pub computed_at: Timestamp,
+}
+
+/// A row of a storage table.
+pub trait Stored: Sized + RowOwned + RowWrite + Send + Sync {
+    /// The storage table.
+    const TABLE: &'static str;
+    /// Sets the row's version, and whether it says that the row should no longer exist.
+    fn stamp(&mut self, stamp: Stamp, deleted: bool);
+    /// Roughly how many bytes the row takes on the wire.
+    fn weight(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// Declares a row type with the columns that every storage table has.
+macro_rules! stored {
+    ($(#[$doc:meta])* $name:ident in $table:literal { $($field:ident: $type:ty,)+ } $(weighs $weight:expr)?) => {
+        $(#[$doc])*
+        #[allow(missing_docs, reason = "each column has its comment in schemas/clickhouse")]
+        #[derive(Debug, Clone, Default, PartialEq, clickhouse::Row, serde::Serialize, serde::Deserialize)]
+        pub struct $name {
+            $(pub $field: $type,)+
+            pub rev: u64,
+            pub is_deleted: u8,
+            /// Milliseconds since 1970.
+            pub computed_at: i64,
+        }
+
+        impl crate::rows::Stored for $name {
+            const TABLE: &'static str = $table;
+            fn stamp(&mut self, stamp: crate::rows::Stamp, deleted: bool) {
+                self.rev = stamp.rev;
+                self.is_deleted = u8::from(deleted);
+                self.computed_at = stamp.computed_at.micros().div_euclid(1_000);
+            }
+            $(
+                fn weight(&self) -> usize {
+                    let weigh: fn(&Self) -> usize = $weight;
+                    size_of::<Self>() + weigh(self)
+                }
+            )?
+        }
+    };
+}
+use stored;
+
+/// A word as a column's text.
+fn word(word: &'static str) -> Text {
+    Text::new(word)
+}
+
+/// A commit's id as a column's text (its own binary form is not ClickHouse's).
+fn sha(sha: &Sha) -> Text {
+    Text::new(sha.text())
+}

@@ -1,0 +1,410 @@
+use crate::with_database;
+use model::event::{AuthorKind, EnvironmentTier, IncidentState, PullRequestState, RunState, Severity};
+use model::fact::*;
+use model::metric::{Delta, DoraStep, Grain, Metric, Pane, Window};
+use model::{Definitions, Scope, ServiceName, Sha, TeamName, Timestamp};
+use std::collections::BTreeMap;
+use streamgauge_warehouse::rows::{DeploymentRow, PaneRow, Stamp, StepRow, Stored};
+use streamgauge_warehouse::{Dimensions, Limits, Loader, ScopeDimension, ServiceDimension, TeamDimension};
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+pub fn deployment(id: &str) -> Deployment {
+    Deployment {
+        service: "checkout".into(),
+        team: Some("payments".into()),
+        repo: Some("github.com/acme/shop".into()),
+        environment: "prod".into(),
+        tier: EnvironmentTier::Production,
+        deployment_id: id.into(),
+        rollout_id: None,
+        parts: 2,
+        version: Some("v1.2.3".into()),
+        commit_sha: Some(Sha::new("a67038ae2e9cb9b9b16423702f98b41e36601001")),
+        started_at: at("2026-01-31T09:30:00.123456Z"),
+        finished_at: Some(at("2026-01-31T09:40:00Z")),
+        outcome: Outcome::Succeeded,
+        automated: Some(true),
+        failed: Some(false),
+        failure_evidence: Some(FailureEvidence::Temporal),
+        rolled_back: false,
+        is_rollback: true,
+        is_rework: false,
+        recovered_at: None,
+        recovery_s: Some(-1),
+        impact_to_recovery_s: None,
+        changes: Some(3),
+        labels: BTreeMap::from([("region".into(), "eu".into()), ("it's".into(), "a \\ \t tab".into())]),
+        change_ref: Some("CHG-1".into()),
+        approved: None,
+        in_window: Some(true),
+        canary_steps: Some(4),
+        canary_promoted: None,
+        hotfix: false,
+        drill: false,
+        skewed: false,
+        source: "github".into(),
+    }
+}
+
+/// One row of every table.
+fn one_of_each() -> Vec<Row> {
+    let time = at("2026-01-31T09:30:00Z");
+    let sha = Sha::new("a67038ae2e9cb9b9b16423702f98b41e36601001");
+    let change = Change {
+        service: "checkout".into(),
+        team: None,
+        repo: "github.com/acme/shop".into(),
+        commit_sha: sha.clone(),
+        authored_at: Some(time),
+        committed_at: None,
+        deployment_id: "d1".into(),
+        deployed_at: time,
+        lead_time_s: Some(-5),
+        start_evidence: Some(StartEvidence::PrFirstCommit),
+        author_kind: Some(AuthorKind::Bot),
+        skewed: true,
+        pull_request: Some(7),
+        coding_s: Some(1),
+        pickup_s: None,
+        review_s: None,
+        waiting_s: None,
+        deploying_s: Some(600),
+    };
+    let pull_request = PullRequest {
+        repo: "github.com/acme/shop".into(),
+        number: 7,
+        state: PullRequestState::Merged,
+        first_commit_at: None,
+        opened_at: time,
+        first_reviewed_at: None,
+        merged_at: Some(time),
+        merge_commit_sha: Some(sha.clone()),
+        service: Some("checkout".into()),
+        deployment_id: None,
+        deployed_at: None,
+        coding_s: None,
+        pickup_s: None,
+        review_s: None,
+        waiting_s: None,
+        deploying_s: None,
+        lead_time_s: None,
+        skewed: false,
+        author_kind: None,
+    };
+    let incident = Incident {
+        service: "checkout".into(),
+        team: Some(TeamName::new("payments")),
+        incident_id: "pagerduty:Q1".into(),
+        members: vec!["pagerduty:Q1".into(), "jira:OPS-1".into()],
+        severity: Some(Severity::ALL[0]),
+        tier: EnvironmentTier::Production,
+        status: IncidentState::ALL[0],
+        started_at: time,
+        detected_at: time,
+        detection_stated: true,
+        mitigated_at: None,
+        resolved_at: None,
+        time_to_restore_s: None,
+        time_to_detect_s: Some(0),
+        cause: None,
+        deployment_id: None,
+        failure_evidence: None,
+        skewed: false,
+        drill: false,
+        source: "pagerduty".into(),
+    };
+    let run = PipelineRun {
+        repo: "github.com/acme/shop".into(),
+        run_id: "9".into(),
+        attempt: 1,
+        workflow: "ci".into(),
+        commit_sha: sha.clone(),
+        state: RunState::Passed,
+        started_at: Some(time),
+        finished_at: None,
+        duration_s: None,
+        start_to_deploy_s: None,
+        skewed: false,
+        source: "github".into(),
+    };
+    let flag = FlagChange {
+        source: "unleash".into(),
+        event_id: "1".into(),
+        service: None,
+        flag: "dark-mode".into(),
+        action: "on".into(),
+        environment: "prod".into(),
+        changed_at: time,
+        from: None,
+        to: Some("true".into()),
+    };
+    let scan = Scan {
+        source: "trivy".into(),
+        event_id: "1".into(),
+        service: None,
+        repo: None,
+        scanner: "trivy".into(),
+        finding: "CVE-2026-1".into(),
+        severity: "high".into(),
+        state: "open".into(),
+        commit_sha: Some(sha),
+        digest: None,
+        scanned_at: time,
+    };
+    let parked = ParkedEvent {
+        source: "github".into(),
+        event_id: "1".into(),
+        hash: "ab".into(),
+        event_type: "deployment".into(),
+        occurred_at: time,
+        reason: "unclaimed".into(),
+        claim: None,
+        body: "{\"a\":\"\u{0}é\"}".into(),
+    };
+    let quality = DataQuality {
+        signal: "unknown_head".into(),
+        subject: "checkout/d1".into(),
+        service: None,
+        since: time,
+        detail: "x".into(),
+        remedy: "y".into(),
+    };
+    let step = DoraStep {
+        scope: "service:checkout".into(),
+        metric: Metric::ChangeLeadTime,
+        window: Window::Days30,
+        as_of: at("2026-02-01T00:00:00Z"),
+        value: Some(0.1),
+        samples: 3,
+        p50: Some(-1),
+        p75: None,
+        p90: None,
+        p95: None,
+        mean: Some(1.0 / 3.0),
+        per_day: None,
+        days_with: None,
+        confirmed: None,
+        inferred: None,
+    };
+    let delta = Delta {
+        numerator: -2,
+        denominator: 5,
+        samples: BTreeMap::from([(-60, 1), (3600, 2)]),
+        ..Delta::default()
+    };
+    let pane = Pane {
+        scope: "service:checkout".into(),
+        metric: Metric::ChangeLeadTime,
+        grain: Grain::Day,
+        start: at("2026-01-31T00:00:00Z"),
+        end: at("2026-02-01T00:00:00Z"),
+        delta,
+    };
+    vec![
+        Row::Deployment(Box::new(deployment("d1"))),
+        Row::Change(Box::new(change)),
+        Row::PullRequest(Box::new(pull_request)),
+        Row::Incident(Box::new(incident)),
+        Row::PipelineRun(Box::new(run)),
+        Row::FlagChange(Box::new(flag)),
+        Row::Scan(Box::new(scan)),
+        Row::ParkedEvent(Box::new(parked)),
+        Row::DataQuality(Box::new(quality)),
+        Row::Step(Box::new(step)),
+        Row::Pane(Box::new(pane)),
+    ]
+}
+
+const VIEWS: [&str; 11] = [
+    "deployments",
+    "changes",
+    "pull_requests",
+    "incidents",
+    "pipeline_runs",
+    "flag_changes",
+    "scans",
+    "parked_events",
+    "data_quality",
+    "dora_steps",
+    "panes",
+];
+
+#[test]
+fn the_same_rows_twice_are_the_same_tables_and_deleting_them_empties_them() {
+    with_database("twice", |warehouse| async move {
+        let rows: Vec<RowChange> = one_of_each().into_iter().map(RowChange::Upsert).collect();
+        let now = at("2026-03-01T00:00:00Z");
+        let mut loader = warehouse.loader().with_definition("abc");
+        let report = loader.load(5, now, &rows).await.unwrap();
+        assert_eq!((report.total(), report.inserts, report.retries), (11, 11, 0));
+        let mut before = Vec::new();
+        for view in VIEWS {
+            before.push(warehouse.content(view).await);
+            assert_eq!(before.last().unwrap().lines().count(), 1, "{view}");
+        }
+        loader.load(5, now, &rows).await.unwrap();
+        let mut reversed = rows.clone();
+        reversed.reverse();
+        loader.load(6, now, &reversed).await.unwrap();
+        for (view, before) in VIEWS.iter().zip(&before) {
+            assert_eq!(&warehouse.content(view).await, before, "{view}");
+        }
+        let gone: Vec<RowChange> = rows.iter().map(|row| RowChange::Delete(row.key())).collect();
+        loader.load(7, now, &gone).await.unwrap();
+        // An older version that comes late changes nothing.
+        loader.load(4, now, &rows).await.unwrap();
+        for view in VIEWS {
+            assert_eq!(warehouse.content(view).await, "", "{view}");
+        }
+        loader.load(8, now, &rows).await.unwrap();
+        for (view, before) in VIEWS.iter().zip(&before) {
+            assert_eq!(&warehouse.content(view).await, before, "{view} after its return");
+        }
+    });
+}
+
+#[test]
+fn a_row_reads_back_as_it_was_written() {
+    with_database("round_trip", |warehouse| async move {
+        let rows: Vec<RowChange> = one_of_each().into_iter().map(RowChange::Upsert).collect();
+        let computed_at = at("2026-03-01T00:00:00.123Z");
+        let stamp = Stamp { rev: u64::MAX, computed_at };
+        let mut loader = warehouse.loader().with_definition("abc");
+        loader.load(u64::MAX, computed_at, &rows).await.unwrap();
+        let client = warehouse.inside();
+        let mut expected = DeploymentRow::from(&deployment("d1"));
+        expected.stamp(stamp, false);
+        let found: DeploymentRow =
+            client.query("SELECT ?fields FROM deployments_rows").fetch_one().await.unwrap();
+        assert_eq!(found, expected);
+        let (mut steps, mut panes) = (Vec::new(), Vec::new());
+        for row in one_of_each() {
+            match row {
+                Row::Step(step) => steps.push(StepRow { definition: "abc".into(), ..step.as_ref().into() }),
+                Row::Pane(pane) => panes.push(PaneRow::from(pane.as_ref())),
+                _ => {}
+            }
+        }
+        steps[0].stamp(stamp, false);
+        panes[0].stamp(stamp, false);
+        let found: StepRow = client.query("SELECT ?fields FROM dora_steps_rows").fetch_one().await.unwrap();
+        assert_eq!(found, steps[0]);
+        let found: PaneRow = client.query("SELECT ?fields FROM panes_rows").fetch_one().await.unwrap();
+        assert_eq!(found, panes[0]);
+        let body = warehouse.ask("SELECT body = '{\"a\":\"\\0é\"}' FROM parked_events").await;
+        assert_eq!(body, "1\n", "a zero byte is kept");
+    });
+}
+
+#[test]
+fn a_small_limit_makes_many_inserts_and_the_same_table() {
+    with_database("small_limit", |warehouse| async move {
+        let rows: Vec<RowChange> = (0..25)
+            .map(|number| RowChange::Upsert(Row::Deployment(Box::new(deployment(&format!("d{number:02}"))))))
+            .collect();
+        let limits = Limits { max_rows: 10, ..Limits::default() };
+        let now = at("2026-03-01T00:00:00Z");
+        let report = Loader::new(warehouse.inside(), limits).load(1, now, &rows).await.unwrap();
+        assert_eq!((report.inserts, report.rows["deployments_rows"]), (3, 25));
+        assert_eq!(
+            warehouse.ask("SELECT count(), uniqExact(deployment_id) FROM deployments").await,
+            "25\t25\n"
+        );
+    });
+}
+
+#[test]
+fn a_table_that_is_not_there_fails_at_once_with_its_name() {
+    with_database("missing_table", |warehouse| async move {
+        warehouse.ask("DROP TABLE deployments_rows").await;
+        let rows = [RowChange::Upsert(Row::Deployment(Box::new(deployment("d"))))];
+        let error =
+            warehouse.loader().load(1, at("2026-03-01T00:00:00Z"), &rows).await.unwrap_err().to_string();
+        assert!(error.contains("deployments_rows") && error.contains("after 1 attempts"), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_tried_a_bounded_number_of_times() {
+    with_database("unreachable", |_| async move {
+        let pause = std::time::Duration::from_millis(1);
+        let limits = Limits { attempts: 3, first_pause: pause, longest_pause: pause, ..Limits::default() };
+        let client = streamgauge_warehouse::client("http://127.0.0.1:1").with_database("x");
+        let rows = [RowChange::Upsert(Row::Deployment(Box::new(deployment("d"))))];
+        let error = Loader::new(client, limits).load(1, at("2026-03-01T00:00:00Z"), &rows).await.unwrap_err();
+        assert!(error.to_string().contains("after 3 attempts"), "{error}");
+    });
+}
+
+#[test]
+fn dimensions_are_replaced_as_a_whole() {
+    with_database("dimensions", |warehouse| async move {
+        let service = |name: &str| ServiceDimension {
+            service: ServiceName::new(name),
+            team: Some("payments".into()),
+            groups: vec!["retail".into()],
+            tags: BTreeMap::from([("layer".into(), "edge".into())]),
+            ..ServiceDimension::default()
+        };
+        let scope = |name: &str| ScopeDimension { scope: Scope::new(name), ..ScopeDimension::default() };
+        let mut dimensions = Dimensions {
+            services: vec![service("a"), service("b")],
+            teams: vec![TeamDimension { team: "payments".into(), ..TeamDimension::default() }],
+            scopes: vec![scope("service:a"), scope("tag:layer=edge")],
+            definitions: Definitions { failure_window: None, ..Definitions::default() },
+        };
+        let now = at("2026-03-01T00:00:00Z");
+        let mut loader = warehouse.loader();
+        loader.load_dimensions(1, now, &dimensions).await.unwrap();
+        dimensions.services.remove(0);
+        dimensions.teams.clear();
+        dimensions.scopes.remove(0);
+        loader.load_dimensions(2, now, &dimensions).await.unwrap();
+        loader.load_dimensions(2, now, &dimensions).await.unwrap();
+        assert_eq!(
+            warehouse.ask("SELECT service, team, groups, tags FROM services").await,
+            "b\tpayments\t['retail']\t{'layer':'edge'}\n"
+        );
+        assert_eq!(warehouse.ask("SELECT count() FROM teams").await, "0\n");
+        let scopes = warehouse.reader().scopes().await.unwrap();
+        assert_eq!((scopes.len(), scopes[0].kind.as_str()), (1, "tag"));
+        assert_eq!(
+            warehouse.ask("SELECT key, value FROM definitions WHERE key IN ('timezone', 'failure_window_s') ORDER BY key").await,
+            "failure_window_s\t\ntimezone\tUTC\n"
+        );
+    });
+}
+
+#[test]
+fn a_record_is_archived_once_and_its_copy_with_other_content_beside_it() {
+    with_database("archive", |warehouse| async move {
+        let event = |service: &str| {
+            let json = format!(
+                r#"{{"id":"1","type":"deployment","occurred_at":"2018-01-01T00:00:00Z","observed_at":"2018-01-01T00:00:00Z",
+                "source":"ci","service":"{service}","deployment":{{"deployment_id":"d1","environment":"production","state":"succeeded"}}}}"#
+            );
+            model::json::from_slice(json.as_bytes()).unwrap()
+        };
+        let now = at("2026-03-01T00:00:00Z");
+        let mut loader = warehouse.loader();
+        loader.load_events(1, now, &[event("a"), event("b"), event("a")]).await.unwrap();
+        loader.load_events(2, now, &[event("b")]).await.unwrap();
+        assert_eq!(
+            warehouse.ask("SELECT service, type, JSONExtractString(body, 'deployment', 'deployment_id') FROM events ORDER BY service").await,
+            "a\tdeployment\td1\nb\tdeployment\td1\n"
+        );
+        let hash = warehouse.ask("SELECT hash FROM events WHERE service = 'a'").await;
+        let expected: String = event("a").content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash.trim(), expected);
+    });
+}
+
+#[test]
+fn a_question_mark_in_a_users_statement_is_kept() {
+    with_database("question", |warehouse| async move {
+        assert_eq!(warehouse.ask("SELECT 'why??' || '?' AS q FORMAT CSV").await, "\"why???\"\n");
+    });
+}
