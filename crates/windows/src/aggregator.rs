@@ -140,36 +140,53 @@ impl Aggregator {
     /// owed any more. Without, only the in-order rows are written: those from the last one written up to the
     /// newest pane of each series that moved on.
     pub fn flush(&mut self, full: bool, out: &mut Vec<RowChange>) {
-        let touched = std::mem::take(&mut self.touched);
-        if !full {
-            touched.into_iter().for_each(|series| self.advance(series, out));
-            return;
+        if full {
+            self.flush_some(usize::MAX, out);
+        } else {
+            for series in std::mem::take(&mut self.touched) {
+                self.advance(series, out);
+            }
         }
-        let series: BTreeSet<SeriesId> = self
-            .owed
-            .iter()
-            .map(|(series, _)| series)
-            .chain(self.marks.iter().map(|(pane, _)| &pane.series))
-            .cloned()
+    }
+
+    /// A full flush in parts, so that a transaction stays small after a large import: rewrites one series after
+    /// the other until so many rows are reached or passed. Returns whether anything is still owed.
+    pub fn flush_some(&mut self, rows: usize, out: &mut Vec<RowChange>) -> bool {
+        let enough = out.len().saturating_add(rows);
+        while out.len() < enough
+            && let Some(series) = self.first_dirty()
+        {
+            self.rewrite(&series, out);
+        }
+        self.is_dirty()
+    }
+
+    fn first_dirty(&self) -> Option<SeriesId> {
+        let owed = self.owed.iter().next().map(|(series, _)| series);
+        let marked = self.marks.iter().next().map(|(pane, _)| &pane.series);
+        owed.into_iter().chain(marked).min().cloned()
+    }
+
+    /// Rewrites what is stale of a series, tells its changed panes, and owes nothing of it any more.
+    fn rewrite(&mut self, series: &SeriesId, out: &mut Vec<RowChange>) {
+        let marks: Vec<(i64, Mark)> = self
+            .marks
+            .range(series.pane(i64::MIN)..=series.pane(i64::MAX))
+            .map(|(pane, mark)| (pane.index, *mark))
             .collect();
-        for series in &series {
-            let marks: Vec<(i64, Mark)> = self
-                .marks
-                .range(series.pane(i64::MIN)..=series.pane(i64::MAX))
-                .map(|(pane, mark)| (pane.index, *mark))
-                .collect();
-            for window in series.windows() {
-                for (from, to) in self.stale(series, *window, &marks) {
-                    self.slide(series, *window, from, to, out);
-                }
-                self.delete_steps(series, *window, &marks, out);
+        for window in series.windows() {
+            for (from, to) in self.stale(series, *window, &marks) {
+                self.slide(series, *window, from, to, out);
             }
-            for (index, _) in marks {
-                out.push(self.pane_change(&series.pane(index)));
-            }
+            self.delete_steps(series, *window, &marks, out);
         }
-        self.owed.clear();
-        self.marks.clear();
+        for (index, _) in marks {
+            let pane = series.pane(index);
+            out.push(self.pane_change(&pane));
+            self.marks.take(&pane);
+        }
+        self.owed.take(series);
+        self.touched.remove(series);
     }
 
     /// Writes the rows between the last one written and the newest pane, moving the kept windows along.

@@ -431,6 +431,35 @@ fn a_late_contribution_rewrites_only_the_range_that_it_touches() {
 }
 
 #[test]
+fn a_full_flush_in_parts_tells_the_same_rows() {
+    let mut task = Task::new(Calendar::utc(), 1_000_000);
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        for day in [3, 1, 2] {
+            let mut contribution = sample(day * 24, 60);
+            contribution.key.scope = Scope::new(name);
+            task.state.apply(&contribution);
+            all.push(contribution);
+        }
+    }
+    let mut parts = 0;
+    loop {
+        let mut changes = Vec::new();
+        let more = task.state.flush_some(10, &mut changes);
+        load(&mut task.rows, changes);
+        task.commit(false);
+        // A crash between two parts loses nothing of what is owed.
+        task.crash();
+        parts += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(parts >= 3, "{parts} parts");
+    assert_eq!(difference(&task.rows, &naive(&Calendar::utc(), &all)), None);
+}
+
+#[test]
 fn a_restored_task_still_owes_what_it_owed() {
     let mut task = Task::new(Calendar::utc(), 1_000_000);
     (0..50).for_each(|day| task.state.apply(&sample(day * 24, 60)));
