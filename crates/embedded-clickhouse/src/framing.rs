@@ -13,6 +13,7 @@ const CHECKSUM: usize = 16;
 const HEADER: usize = 9;
 const LZ4: u8 = 0x82;
 const NONE: u8 = 0x02;
+const ZSTD: u8 = 0x90;
 
 /// Takes blocks apart as their bytes arrive.
 #[derive(Debug, Default)]
@@ -57,8 +58,12 @@ impl Decoder {
             LZ4 => lz4_flex::block::decompress(&block, size).map(Bytes::from).map_err(|e| {
                 Exception::new(271, "CANNOT_DECOMPRESS", format!("Cannot decompress LZ4: {e}"))
             })?,
+            ZSTD => zstd::bulk::decompress(&block, size).map(Bytes::from).map_err(|e| {
+                Exception::new(271, "CANNOT_DECOMPRESS", format!("Cannot decompress ZSTD: {e}"))
+            })?,
             other => {
-                let message = format!("Unknown compression method: {other:#04x}; LZ4 and NONE are known");
+                let message =
+                    format!("Unknown compression method: {other:#04x}; LZ4, ZSTD and NONE are known");
                 return Err(Exception::new(89, "UNKNOWN_COMPRESSION_METHOD", message));
             }
         };

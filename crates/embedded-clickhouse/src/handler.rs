@@ -1,5 +1,7 @@
 //! One request of ClickHouse's HTTP interface, from its URL to its answer.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,18 +15,20 @@ use crate::limits::{MAX_FORM, MAX_QUERY_TEXT};
 use crate::request::Request;
 use crate::response::{Data, Head};
 use crate::sql::{InsertData, Shape};
-use crate::{EngineError, Exception, multipart, response, sql};
+use crate::{EngineError, Exception, multipart, native, response, sql};
 
 /// What the routes share.
 #[derive(Clone)]
 pub struct Context {
     engine: Engine,
     numbers: Arc<AtomicU64>,
+    /// The server listens on a loopback address.
+    loopback: bool,
 }
 
 impl Context {
-    pub fn new(engine: Engine) -> Context {
-        Context { engine, numbers: Arc::default() }
+    pub fn new(engine: Engine, loopback: bool) -> Context {
+        Context { engine, numbers: Arc::default(), loopback }
     }
 }
 
@@ -41,7 +45,9 @@ pub async fn unknown(request: HttpRequest<Body>) -> Response<Body> {
 
 /// `/`: a statement in the URL, in the body, or in both.
 pub async fn query(State(context): State<Context>, http: HttpRequest<Body>) -> Response<Body> {
-    if let Some(refusal) = foreign(http.headers()) {
+    if context.loopback
+        && let Some(refusal) = foreign(http.headers())
+    {
         return refusal;
     }
     let mut request = Request::new(http.uri(), http.headers());
@@ -133,7 +139,8 @@ async fn serve(
             let format = format.unwrap_or_else(|| request.format().to_owned());
             let file = engine.spool().file();
             let (before, after) = text.split_at_checked(outfile_at).unwrap_or((&text, b""));
-            let compression = request.encoding().map(|e| format!(" COMPRESSION '{e}'")).unwrap_or_default();
+            let compression =
+                request.encoding(&format).map(|e| format!(" COMPRESSION '{e}'")).unwrap_or_default();
             let clause = format!("\nINTO OUTFILE {}{compression} ", file.literal());
             let sql = [before, clause.as_bytes(), after].concat();
             (new_statement(request, sql, &format, false), format, Some(file))
@@ -216,8 +223,37 @@ async fn finish(
     result: Option<crate::spool::SpoolFile>,
     outcome: Outcome,
 ) -> Result<Response<Body>, EngineError> {
-    let encoding = request.encoding().filter(|_| result.is_some());
-    let data = result.map_or_else(|| Data::Memory(outcome.data), Data::File);
+    let encoding = request.encoding(format).filter(|_| result.is_some());
+    let mut data = result.map_or_else(|| Data::Memory(outcome.data), Data::File);
+    if request.converts(format) {
+        data = convert(engine, data, request.revision).await?;
+    }
     let head = Head { engine, query_id, format, encoding, compress: request.compress };
     response::success(&head, data, &outcome.statistics).await
+}
+
+/// The answer in the Native format of the client's revision.
+async fn convert(engine: &Engine, data: Data, revision: u64) -> Result<Data, EngineError> {
+    let converted = engine.spool().file();
+    let work = move || match data {
+        Data::Memory(data) => {
+            let mut target = Vec::new();
+            native::convert(&mut data.as_slice(), &mut target, revision)?;
+            Ok(Data::Memory(target))
+        }
+        Data::File(file) if !file.path().exists() => Ok(Data::File(file)),
+        Data::File(file) => {
+            let mut source = io::BufReader::new(File::open(file.path())?);
+            let mut target = io::BufWriter::new(File::create_new(converted.path())?);
+            native::convert(&mut source, &mut target, revision)?;
+            target.flush()?;
+            Ok(Data::File(converted))
+        }
+    };
+    let done: io::Result<Data> =
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(io::Error::other(e)));
+    done.map_err(|e| match e.kind() {
+        io::ErrorKind::Unsupported => Exception::new(48, "NOT_IMPLEMENTED", e).into(),
+        _ => EngineError::io("cannot convert a result in", engine.data_dir(), e),
+    })
 }

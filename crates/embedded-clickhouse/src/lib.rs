@@ -18,6 +18,7 @@ mod handler;
 pub mod limits;
 mod locate;
 mod multipart;
+mod native;
 mod request;
 mod response;
 mod server;

@@ -20,7 +20,7 @@ pub const MAX_BLOCK: usize = 64 * 1024 * 1024;
 /// Bytes of a result that are read, and compressed with `compress=1`, at a time.
 pub const RESULT_CHUNK: usize = 256 * 1024;
 
-/// Bytes of the answer's path, query and headers that a client may set as its query id.
+/// Bytes of a query id that a client may set, as it comes back in a header.
 pub const MAX_QUERY_ID: usize = 256;
 
 /// Time that a stopping server leaves to requests that are under way.

@@ -12,7 +12,6 @@ const TRANSPORT: &[&str] = &[
     "async_insert",
     "buffer_size",
     "cancel_http_readonly_queries_on_client_close",
-    "client_protocol_version",
     "close_session",
     "http_write_exception_in_output_format",
     "max_result_bytes_in_buffer",
@@ -49,6 +48,8 @@ pub struct Request {
     pub decompress: bool,
     /// `enable_http_compression=0` was set.
     pub no_encoding: bool,
+    /// Revision of the Native format that the client reads; 0 without one.
+    pub revision: u64,
     /// `Content-Encoding` of the body.
     pub body_encoding: Option<String>,
     /// `Accept-Encoding`, as far as the engine can.
@@ -81,6 +82,7 @@ impl Request {
             "compress" => self.compress = flag(&value),
             "decompress" => self.decompress = flag(&value),
             "readonly" => self.options.readonly = value.parse().ok().filter(|level| *level != 0),
+            "client_protocol_version" => self.revision = value.parse().unwrap_or_default(),
             "enable_http_compression" => self.no_encoding = !flag(&value),
             name if TRANSPORT.contains(&name) => {}
             name => {
@@ -93,9 +95,14 @@ impl Request {
         }
     }
 
-    /// The encoding of the answer; native compression excludes it.
-    pub fn encoding(&self) -> Option<&'static str> {
-        self.answer_encoding.filter(|_| !self.compress && !self.no_encoding)
+    /// The encoding of an answer in `format`; native compression excludes it, and so does a conversion.
+    pub fn encoding(&self, format: &str) -> Option<&'static str> {
+        self.answer_encoding.filter(|_| !self.compress && !self.no_encoding && !self.converts(format))
+    }
+
+    /// Whether the engine's answer is not yet what the client reads.
+    pub fn converts(&self, format: &str) -> bool {
+        self.revision > 0 && format.eq_ignore_ascii_case("Native")
     }
 
     /// The format when the statement names none.

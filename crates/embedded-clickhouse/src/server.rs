@@ -63,7 +63,7 @@ impl Server {
             .fallback(handler::unknown)
             // Bodies have limits of their own, which are those of statements and inserts.
             .layer(DefaultBodyLimit::disable())
-            .with_state(Context::new(engine))
+            .with_state(Context::new(engine, address.ip().is_loopback()))
             .merge(extra);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = axum::serve(listener, routes).with_graceful_shutdown(async {

@@ -117,7 +117,7 @@ fn an_error_has_the_code_the_status_and_the_text_of_a_server() {
         ("SELECT 1 INTO OUTFILE '/tmp/never'", 500, 358, "INTO_OUTFILE_NOT_ALLOWED"),
         ("INSERT INTO nope FORMAT CSV\n1", 404, 60, "UNKNOWN_TABLE"),
         ("INSERT INTO wrong VALUES (1); SELECT 1", 400, 62, "SYNTAX_ERROR"),
-        ("INSERT INTO wrong FORMAT CSV\nq", 400, 27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED"),
+        ("INSERT INTO wrong FORMAT CSV\nq", 400, 117, "INCORRECT_DATA"),
     ];
     for (sql, status, code, name) in cases {
         let reply = post(f.address, "", "", sql.as_bytes());
@@ -291,4 +291,23 @@ fn many_clients_at_once_get_their_own_answers() {
     for client in clients {
         client.join().unwrap();
     }
+}
+
+#[test]
+fn native_answers_are_in_the_revision_that_the_client_names() {
+    let Some(f) = fixture() else { return };
+    let sql = "SELECT toLowCardinality(toNullable(toString(number))) AS a, [number] AS b, map('k', (1, 'v')) AS c, \
+               arrayMap(x -> toLowCardinality('x'), range(number % 2)) AS d FROM numbers(100000) FORMAT Native";
+    let old = post(f.address, sql, "", b"").body;
+    for revision in [1, 54460] {
+        let new = post(f.address, sql, &format!("&client_protocol_version={revision}"), b"");
+        assert_eq!(new.status, 200, "{}", new.text());
+        assert!(new.body.starts_with(b"\x01\0\x02\xff\xff\xff\xff\0\x04"), "{revision}");
+        assert!(new.body.len() > old.len());
+    }
+    let describe =
+        post(f.address, "DESCRIBE (SELECT 1 AS x) FORMAT Native", "&client_protocol_version=54460", b"");
+    assert!(describe.body.starts_with(b"\x01\0\x02\xff\xff\xff\xff\0\x07\x01\x04name\x06String\0\x01x"));
+    let state = post(f.address, "SELECT uniqState(1) FORMAT Native", "&client_protocol_version=54460", b"");
+    assert_eq!((state.status, state.code()), (501, "48"));
 }
