@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const LIBRARY: &str = "libchdb.so";
+/// Names a library that is there already; the embedded engine then looks nowhere else.
+const OWN_LIBRARY: &str = "STREAMGAUGE_LIBCHDB";
 
 /// What is pinned for this platform.
 struct Pin {
@@ -23,6 +25,11 @@ struct Pin {
 
 /// Puts the engine in its place, unless it is there already. Returns where it lies.
 pub fn fetch() -> Result<PathBuf> {
+    if let Some(path) = own_library() {
+        ensure!(path.is_file(), "{OWN_LIBRARY} names {}, which is no file", path.display());
+        note(&format!("ClickHouse engine: {} ({OWN_LIBRARY})", path.display()));
+        return Ok(path);
+    }
     let pin = pinned()?;
     let folder = cache_folder()?.join("streamgauge").join("chdb").join(&pin.version);
     let library = folder.join(LIBRARY);
@@ -53,11 +60,30 @@ pub fn fetch() -> Result<PathBuf> {
     Ok(library)
 }
 
+/// Whether there is an engine for this platform at all.
+pub fn is_available() -> bool {
+    own_library().is_some() || table().is_ok_and(|table| table.contains_key(&platform()))
+}
+
+fn own_library() -> Option<PathBuf> {
+    std::env::var_os(OWN_LIBRARY).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn platform() -> String {
+    format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+fn table() -> Result<toml::Table> {
+    include_str!("../engine.toml").parse().context("xtask/engine.toml")
+}
+
 fn pinned() -> Result<Pin> {
-    let table: toml::Table = include_str!("../engine.toml").parse().context("xtask/engine.toml")?;
-    let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    let (table, platform) = (table()?, platform());
     let row = table.get(&platform).and_then(toml::Value::as_table).with_context(|| {
-        format!("no ClickHouse engine is pinned for {platform}; xtask/engine.toml says how to add one")
+        format!(
+            "no ClickHouse engine is pinned for {platform}: xtask/engine.toml says how to add one, or set \
+             {OWN_LIBRARY} to a libchdb that you have"
+        )
     })?;
     let text = |table: &toml::Table, key: &str| {
         let value = table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
@@ -196,10 +222,16 @@ mod tests {
 
     #[test]
     fn every_pinned_engine_is_pinned_by_content() {
-        let table: toml::Table = include_str!("../engine.toml").parse().unwrap();
+        let table = table().unwrap();
         for (platform, row) in table.iter().filter(|(key, _)| *key != "version") {
             let integrity = row["integrity"].as_str().unwrap();
             assert!(integrity.starts_with("sha512-") && integrity.len() == 95, "{platform}: {integrity}");
         }
+    }
+    #[test]
+    fn the_version_fetched_is_the_version_that_the_embedded_engine_looks_for() {
+        let engine = include_str!("../../crates/embedded-clickhouse/src/lib.rs");
+        let version = table().unwrap()["version"].as_str().unwrap().to_owned();
+        assert!(engine.contains(&format!("CHDB_VERSION: &str = \"{version}\"")));
     }
 }
