@@ -35,7 +35,7 @@ impl Catalog {
     /// Reads a catalog. `file` is only named in diagnostics.
     ///
     /// # Errors
-    /// Every mistake that was found, in the order of the text, at most [`crate::Diagnostic`]s by the hundred.
+    /// Every mistake that was found, in the order of the text; the first 200, if there are more.
     pub fn from_toml(file: &str, text: &str, definitions: &Definitions) -> Result<Self, Vec<Diagnostic>> {
         let declared = declared::read(file, text, &definitions.timezone)?;
         let meaning = check::meaning(file, text, declared)?;
@@ -170,6 +170,11 @@ impl Catalog {
         self.meaning.teams.keys().cloned().collect()
     }
 
+    /// The declared groups, sorted.
+    pub fn declared_groups(&self) -> Vec<Text> {
+        self.meaning.groups.keys().cloned().collect()
+    }
+
     /// The declared renames, by old name and time.
     pub fn renames(&self) -> Vec<Rename> {
         self.meaning.renames.iter().collect()
@@ -234,22 +239,34 @@ impl Catalog {
 
 /// The smallest repository of each connected component. Repositories of one service are connected.
 fn homes(services: &BTreeMap<ServiceName, Entry>) -> BTreeMap<RepoName, HomeKey> {
-    let mut components: Vec<BTreeSet<&RepoName>> = Vec::new();
-    for entry in services.values().filter(|entry| !entry.config.repositories.is_empty()) {
-        let own: BTreeSet<&RepoName> = entry.config.repositories.iter().collect();
-        let (touching, mut apart): (Vec<_>, Vec<_>) =
-            components.into_iter().partition(|component| !component.is_disjoint(&own));
-        apart.push(touching.into_iter().flatten().chain(own).collect());
-        components = apart;
-    }
-    let mut homes = BTreeMap::new();
-    for component in components {
-        if let Some(smallest) = component.first() {
-            let home = HomeKey::new(smallest.as_str());
-            homes.extend(component.iter().map(|repo| ((*repo).clone(), home.clone())));
+    // A forest in which each repository points to a smaller one, or to itself: the root of a tree is its smallest.
+    let mut smaller: BTreeMap<&RepoName, &RepoName> = BTreeMap::new();
+    for entry in services.values() {
+        let mut repos = entry.config.repositories.iter();
+        let Some(first) = repos.next() else { continue };
+        let mut root = root_of(&mut smaller, first);
+        for repo in repos {
+            let other = root_of(&mut smaller, repo);
+            smaller.insert(root.max(other), root.min(other));
+            root = root.min(other);
         }
     }
-    homes
+    let repos: Vec<&RepoName> = smaller.keys().copied().collect();
+    let home = |repo: &RepoName, root: &RepoName| (repo.clone(), HomeKey::new(root.as_str()));
+    repos.into_iter().map(|repo| home(repo, root_of(&mut smaller, repo))).collect()
+}
+
+/// The root of a repository's tree; the way there is made short.
+fn root_of<'r>(smaller: &mut BTreeMap<&'r RepoName, &'r RepoName>, repo: &'r RepoName) -> &'r RepoName {
+    let mut way = Vec::new();
+    let mut at = repo;
+    while let Some(next) = smaller.get(at).copied().filter(|next| *next != at) {
+        way.push(at);
+        at = next;
+    }
+    way.push(repo);
+    way.into_iter().for_each(|repo| _ = smaller.insert(repo, at));
+    at
 }
 
 /// The hash of everything that decides whose a thing is and what it counts for.
