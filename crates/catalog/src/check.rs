@@ -62,8 +62,9 @@ impl Check<'_> {
             let parent = group.parent.as_ref().map(|parent| parent.value.clone());
             self.meaning.groups.insert(group.name.value.clone(), parent);
         }
+        let known: BTreeSet<&str> = places.keys().map(|name| name.as_str()).collect();
         for parent in declared.groups.iter().filter_map(|group| group.parent.as_ref()) {
-            self.known("group", parent, places.keys().map(|name| name.as_str()), "[[groups]]");
+            self.known("group", parent, &known, "[[groups]]");
         }
         let parents =
             self.meaning.groups.iter().filter_map(|(name, parent)| Some((name, vec![parent.as_ref()?])));
@@ -76,14 +77,10 @@ impl Check<'_> {
     }
 
     fn teams(&mut self, declared: &Declared) {
+        let groups: BTreeSet<&str> = declared.groups.iter().map(|group| group.name.value.as_str()).collect();
         for team in &declared.teams {
             if let Some(group) = &team.group {
-                self.known(
-                    "group",
-                    group,
-                    declared.groups.iter().map(|group| group.name.value.as_str()),
-                    "[[groups]]",
-                );
+                self.known("group", group, &groups, "[[groups]]");
             }
             let group = team.group.as_ref().map(|group| group.value.clone());
             let dated = self.meaning.teams.entry(TeamName::new(team.name.value.as_str())).or_default();
@@ -164,22 +161,23 @@ impl Check<'_> {
     fn services(&mut self, declared: &Declared) {
         let names: BTreeSet<&str> =
             declared.services.iter().map(|service| service.name.value.as_str()).collect();
+        let teams: BTreeSet<&str> = declared.teams.iter().map(|team| team.name.value.as_str()).collect();
         for service in &declared.services {
             for dependency in &service.dependencies {
                 if dependency.value == service.name.value {
                     let message = format!("service \"{}\" depends on itself", service.name.value);
                     self.findings.add(dependency.at, message, "take the dependency away");
                 }
-                self.known("service", dependency, names.iter().copied(), "[[services]]");
+                self.known("service", dependency, &names, "[[services]]");
             }
-            let entry = self.entry(service, declared);
+            let entry = self.entry(service, declared, &teams);
             if self.meaning.services.insert(entry.config.name.clone(), entry).is_some() {
                 self.twice("service", &service.name);
             }
         }
     }
 
-    fn entry(&mut self, service: &Service, declared: &Declared) -> Entry {
+    fn entry(&mut self, service: &Service, declared: &Declared, teams: &BTreeSet<&str>) -> Entry {
         let name = ServiceName::new(service.name.value.as_str());
         let (repositories, paths, claims) = self.repositories(service);
         let told = |alias: &Text| {
@@ -205,19 +203,14 @@ impl Check<'_> {
             succeeds: sorted(&service.succeeds),
             environments: service.environments.clone(),
         };
-        let teams = self.teams_of(service, declared);
+        let teams = self.teams_of(service, teams);
         Entry { config: Arc::new(config), claims, teams, place: self.findings.place(service.name.at) }
     }
 
-    fn teams_of(&mut self, service: &Service, declared: &Declared) -> Dated<TeamName> {
+    fn teams_of(&mut self, service: &Service, known: &BTreeSet<&str>) -> Dated<TeamName> {
         let mut teams: Dated<TeamName> = Dated::default();
         for team in &service.teams {
-            self.known(
-                "team",
-                &team.name,
-                declared.teams.iter().map(|team| team.name.value.as_str()),
-                "[[teams]]",
-            );
+            self.known("team", &team.name, known, "[[teams]]");
             if let Some(other) = teams.insert(team.from, TeamName::new(team.name.value.as_str())) {
                 let own = &service.name.value;
                 let message = format!(
@@ -280,16 +273,11 @@ impl Check<'_> {
     }
 
     /// Reports a name that nobody declares.
-    fn known<'n>(
-        &mut self,
-        what: &str,
-        name: &Placed<Text>,
-        known: impl Iterator<Item = &'n str>,
-        table: &str,
-    ) {
-        let known: BTreeSet<&str> = known.collect();
+    fn known(&mut self, what: &str, name: &Placed<Text>, known: &BTreeSet<&str>, table: &str) {
         if !known.contains(name.value.as_str()) {
-            let remedy = did_you_mean(name.value.as_str(), known, || format!("declare it under {table}"));
+            let remedy = did_you_mean(name.value.as_str(), known.iter().copied(), || {
+                format!("declare it under {table}")
+            });
             self.findings.add(name.at, format!("unknown {what} \"{}\"", name.value), remedy);
         }
     }

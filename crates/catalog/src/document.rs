@@ -24,12 +24,15 @@ pub(crate) struct Placed<T> {
 pub(crate) struct Findings<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
     found: Vec<Diagnostic>,
 }
 
 impl<'a> Findings<'a> {
-    pub(crate) const fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, found: Vec::new() }
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        Self { file, text, lines, found: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, at: usize, message: impl Into<String>, remedy: impl Into<String>) {
@@ -42,10 +45,10 @@ impl<'a> Findings<'a> {
 
     /// Line and column of a byte offset, from 1, in characters.
     pub(crate) fn place(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at.min(self.text.len())).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before.get(line_start..).map_or(0, |line| line.chars().count());
-        (before.matches('\n').count() + 1, column + 1)
+        let line = self.lines.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|line| self.lines.get(line)).copied().unwrap_or(0);
+        let before = self.text.get(start..at.min(self.text.len())).unwrap_or_default();
+        (line + 1, before.chars().count() + 1)
     }
 
     /// The value, or everything that is wrong in the order of the text.

@@ -393,3 +393,20 @@ fn an_empty_catalog_makes_every_name_a_service_of_its_own() {
     assert_eq!(empty.home_of_repo(&"h/o/x".into()).as_str(), "h/o/x");
     assert!(empty.services().is_empty() && empty.service(&ServiceName::new("s")).dependencies.is_empty());
 }
+
+#[test]
+fn a_large_catalog_is_read_at_once() {
+    let mut text = String::from("[[teams]]\nname = \"t\"\n");
+    for n in 0..5_000 {
+        let before = n.max(1) - 1;
+        text += &format!(
+            "[[services]]\nname = \"s{n}\"\nteam = \"t\"\nrepositories = [\"h/o/r{n}\", \"h/o/r{before}\"]\n\
+             aliases = [\"pagerduty:P{n}\"]\ndependencies = [\"s{}\"]\n",
+            n ^ 1
+        );
+    }
+    let text = text.replace("[\"h/o/r0\", \"h/o/r0\"]", "[\"h/o/r0\"]");
+    let catalog = read(&text);
+    assert_eq!(catalog.services().len(), 5_000);
+    assert_eq!(catalog.home_of_service(&"s4999".into()).as_str(), "h/o/r0");
+}
