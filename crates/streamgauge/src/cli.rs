@@ -296,9 +296,20 @@ pub struct Generate {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Deployments per service and day
-    #[arg(long, default_value_t = 2.0)]
-    pub rate: f64,
+    /// Records per second [default: as fast as they are taken]
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Write the organisation's catalog instead of its events
+    #[arg(long)]
+    pub print_catalog: bool,
+}
+
+/// Reads a number above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("a number above 0 is expected".to_owned()),
+    }
 }
 
 /// `run`.

@@ -13,6 +13,7 @@ use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
 use model::event::{AuthorKind, Severity};
 use model::{Calendar, Definitions, Span, Text};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The report year whose bands are shown unless the configuration says another: 2025's report has none.
@@ -23,8 +24,10 @@ const DEFAULT_BANDS: u16 = 2024;
 pub struct Settings {
     /// What decides a number.
     pub definitions: Definitions,
-    /// Whether `failure_evidence_suffices` was set, and not left to its default.
-    pub evidence_stated: bool,
+    /// Whether anything was configured at all: else a data folder's own definitions hold.
+    pub stated: bool,
+    /// `listen`: where `demo` and `run` answer SQL; a loopback address, for there are no users.
+    pub listen: SocketAddr,
     /// `data`: where the embedded commands keep everything.
     pub data: PathBuf,
     /// `catalog`: the catalog's file.
@@ -194,7 +197,7 @@ impl Settings {
         let bands = bands(at, file.reporting.bands.as_deref())?;
         Ok(Self {
             definitions,
-            evidence_stated: file.failure_evidence_suffices.is_some(),
+            stated: at.any(),
             data: PathBuf::from(file.data.unwrap_or_else(|| "streamgauge-data".to_owned())),
             catalog: file.catalog.map(PathBuf::from),
             partitions: match file.partitions.unwrap_or(1) {
@@ -203,6 +206,7 @@ impl Settings {
             },
             rollout_timeout: length("rollout.timeout", &file.rollout.timeout, Span::from_hours(6))?,
             bands,
+            listen: listen(at, file.listen.as_deref())?,
             people: choice(
                 at,
                 "privacy.people",
@@ -311,6 +315,20 @@ fn bands(at: &Origins, year: Option<&str>) -> anyhow::Result<Option<u16>> {
                 ))
             }
         },
+    }
+}
+
+fn listen(at: &Origins, text: Option<&str>) -> anyhow::Result<SocketAddr> {
+    let text = text.unwrap_or("127.0.0.1:8123");
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => Err(at.error(
+            "listen",
+            format!("{text} is not a loopback address (as in 127.0.0.1:8123): the SQL endpoint has no users"),
+        )),
+        Err(_) => {
+            Err(at.error("listen", format!("{text:?} is not an address with a port, as in 127.0.0.1:8123")))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `correct`: a human correction, as an event of its own. The raw log keeps it with its reason.
 
 use crate::cli::{self, Target};
+use crate::clickhouse::ANY_PORT;
 use crate::config::Settings;
 use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
@@ -28,7 +29,7 @@ pub fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
     let event = event(command, now())?;
-    let mut pipeline = Pipeline::open(settings)?;
+    let mut pipeline = Pipeline::open(settings, ANY_PORT)?;
     let mut batcher = Batcher::new(&mut pipeline, progress(true, "correct", None));
     batcher.record(record(&event), false)?;
     let summary = batcher.finish()?;

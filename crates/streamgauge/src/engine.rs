@@ -1,38 +1,94 @@
 //! The embedded run: records go through the topology over the durable log, in transactions, and on into
-//! ClickHouse.
+//! ClickHouse. A crash at any moment, and the same command again, ends in the same tables.
 
+use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
+use crate::dimensions::dimensions;
+use crate::explain;
 use crate::folder::DataFolder;
-use crate::import::{Summary, now};
-use crate::log::{EventLog, RecordHash, Transaction};
+use crate::import::{BATCH_RECORDS, Summary, now};
+use crate::loader::Loading;
+use crate::log::{EventLog, Generation, LAYOUT, RecordHash, Transaction};
 use crate::normalize::source_settings;
+use crate::ownership::Ownership;
+use anyhow::Context;
+use model::Definitions;
 use model::raw::{DeadLetter, RawRecord};
-use sources::{Outcome, SourceSettings};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use topology::{TaskId, Topology};
 
-/// The embedded pipeline; owns its data folder.
+/// The tasks, shared with the explanations that other commands ask for.
+pub type SharedTopology = Arc<Mutex<Topology>>;
+
+/// The embedded pipeline; owns its data folder. Fields are dropped in order: the loader before its ClickHouse, and
+/// the folder's lock last.
 #[derive(Debug)]
 pub struct Pipeline {
+    topology: SharedTopology,
+    definitions: Definitions,
+    ownership: Ownership,
+    loading: Loading,
+    clickhouse: ClickHouse,
     log: EventLog,
-    sources: SourceSettings,
+    /// Whether something came in since every table was brought up to date.
+    unsettled: bool,
     _folder: DataFolder,
 }
 
 impl Pipeline {
-    /// Opens a data folder and restores what was there.
+    /// Opens a data folder and brings back what was there; what a crash or a changed definition left to do is done.
     ///
     /// # Errors
-    /// Exit code 2 when the folder cannot be owned; a damaged log.
-    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+    /// Exit code 2 when the folder cannot be owned or the catalog has mistakes; a damaged log; no engine.
+    pub fn open(settings: &Settings, listen: SocketAddr) -> anyhow::Result<Self> {
         let folder = DataFolder::own(&settings.data)?;
+        Self::in_folder(folder, settings, listen)
+    }
+
+    /// As [`Pipeline::open`], in a folder that is owned already.
+    ///
+    /// # Errors
+    /// As [`Pipeline::open`].
+    pub fn in_folder(folder: DataFolder, settings: &Settings, listen: SocketAddr) -> anyhow::Result<Self> {
         let log = EventLog::open(folder.path())?;
-        Ok(Self { log, sources: source_settings(settings), _folder: folder })
+        let definitions = definitions(&log, settings)?;
+        let stored = Ownership::stored(&log)?;
+        let wanted = stored.with_file(settings.catalog.as_deref())?;
+        begin_generation_if_needed(&log, &folder, &definitions, settings.partitions)?;
+        let topology = restore(&log, &stored, &definitions, settings)?;
+        let topology = Arc::new(Mutex::new(topology));
+        let clickhouse = ClickHouse::embedded(folder.path(), listen, explain::routes(topology.clone()))?;
+        folder.announce(clickhouse.url())?;
+        let loading = Loading::start(log.clone(), clickhouse.client(), clickhouse.handle())?;
+        let ownership = stored;
+        let (unsettled, _folder) = (false, folder);
+        let mut pipeline =
+            Self { topology, definitions, ownership, loading, clickhouse, log, unsettled, _folder };
+        pipeline.apply(wanted)?;
+        pipeline.catch_up()?;
+        pipeline.loading.wait()?;
+        Ok(pipeline)
+    }
+
+    /// The ClickHouse that it loads.
+    pub fn clickhouse(&self) -> &ClickHouse {
+        &self.clickhouse
+    }
+    /// The tasks.
+    pub fn topology(&self) -> &SharedTopology {
+        &self.topology
+    }
+    /// Whose is what.
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
     }
 
     /// Processes records in one transaction. A record that is in the log already is passed over.
     ///
     /// # Errors
-    /// When the log cannot be written; never because of a record.
+    /// When the log cannot be written or ClickHouse is gone; never because of a record.
     pub fn ingest(
         &mut self,
         records: Vec<(RecordHash, RawRecord)>,
@@ -40,33 +96,199 @@ impl Pipeline {
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         letters.iter().for_each(|letter| summary.letter(letter));
-        let mut transaction = Transaction { letters, computed_at: now(), ..Transaction::default() };
+        let mut transaction = Transaction { letters, ..Transaction::default() };
         let mut seen = BTreeSet::new();
-        for (hash, record) in records {
-            if !seen.insert(hash) || self.log.knows(&hash)? {
-                summary.duplicate();
-                continue;
-            }
-            match sources::read(&record, &self.sources) {
-                Outcome::Emit(events) => summary.emitted(events.len() as u64),
-                Outcome::Drop(reason) => summary.dropped(reason.as_str()),
-                Outcome::Reject(rejection) => {
-                    summary.rejected(rejection.reason.as_str(), &rejection.detail, &record.origin);
+        {
+            let mut topology = lock(&self.topology);
+            for (hash, record) in records {
+                if !seen.insert(hash) || self.log.knows(&hash)? {
+                    summary.duplicate();
                     continue;
                 }
+                let processed = topology.process(&record);
+                match (processed.dropped, processed.rejected) {
+                    (_, Some(rejection)) => {
+                        // Not logged: once its source or the record is mended, it may come again.
+                        summary.rejected(rejection.reason.as_str(), &rejection.detail, &record.origin);
+                        continue;
+                    }
+                    (Some(reason), None) => summary.dropped(reason.as_str()),
+                    (None, None) => summary.emitted(processed.emitted as u64),
+                }
+                transaction.records.push((hash, record));
             }
-            transaction.records.push((hash, record));
+            topology.settle(false);
+        }
+        if transaction.records.is_empty() && transaction.letters.is_empty() && summary.rejections() == 0 {
+            return Ok(());
         }
         transaction.position = self.log.next_sequence()? + transaction.records.len() as u64;
-        self.log.commit(transaction)?;
+        self.commit(transaction, summary)?;
         Ok(())
     }
 
-    /// Brings every table up to date.
+    /// Brings every table up to date and waits until it is loaded.
     ///
     /// # Errors
-    /// When the log or ClickHouse cannot be written.
+    /// When the log cannot be written or ClickHouse is gone.
     pub fn settle(&mut self) -> anyhow::Result<()> {
-        Ok(())
+        if self.unsettled {
+            lock(&self.topology).settle(true);
+            let position = self.log.position()?;
+            let rev =
+                self.commit(Transaction { position, ..Transaction::default() }, &mut Summary::default())?;
+            let at = now();
+            let dimensions = dimensions(&lock(&self.topology), at);
+            self.loading.dimensions(rev, at, dimensions)?;
+            self.loading.wait()?;
+            self.log.set_meta("settled", &true)?;
+            self.unsettled = false;
+        }
+        self.loading.wait()
     }
+
+    /// Makes another catalog the one that counts; facts and windows follow.
+    ///
+    /// # Errors
+    /// Exit code 2 for a catalog with mistakes; as [`Pipeline::settle`].
+    pub fn apply(&mut self, ownership: Ownership) -> anyhow::Result<()> {
+        if ownership == self.ownership {
+            return Ok(());
+        }
+        let catalog = ownership.catalog(&self.definitions)?;
+        {
+            let mut topology = lock(&self.topology);
+            topology.set_catalog(Arc::new(catalog));
+            topology.settle(false);
+        }
+        let position = self.log.position()?;
+        let stored = Some(ownership.clone());
+        self.commit(
+            Transaction { position, ownership: stored, ..Transaction::default() },
+            &mut Summary::default(),
+        )?;
+        self.ownership = ownership;
+        self.settle()
+    }
+
+    /// A repository whose history is imported: unless the catalog claims it, it becomes a service for which
+    /// rollback, revert and hotfix evidence is enough.
+    ///
+    /// # Errors
+    /// As [`Pipeline::apply`].
+    pub fn add_history(&mut self, repo: &model::RepoName) -> anyhow::Result<()> {
+        let claimed = lock(&self.topology).catalog().repositories().contains(repo);
+        if claimed { Ok(()) } else { self.apply(self.ownership.with_history(repo)) }
+    }
+
+    /// Whether a service of the repository owns only some of its paths.
+    pub fn has_paths(&self, repo: &model::RepoName) -> bool {
+        let topology = lock(&self.topology);
+        let catalog = topology.catalog();
+        catalog.all_services_of_repo(repo).iter().any(|service| catalog.service(service).has_paths(repo))
+    }
+
+    /// Processes what is in the raw log and not in the state: after a crash, or for a new generation.
+    fn catch_up(&mut self) -> anyhow::Result<()> {
+        let (mut position, end) = (self.log.position()?, self.log.next_sequence()?);
+        if position < end {
+            tracing::info!(records = end - position, "processing the raw log");
+        }
+        let mut summary = Summary::default();
+        let mut records = self.log.raw_from(position).peekable();
+        while records.peek().is_some() {
+            {
+                let mut topology = lock(&self.topology);
+                for record in records.by_ref().take(BATCH_RECORDS) {
+                    topology.process(&record?);
+                    position += 1;
+                }
+                topology.settle(false);
+            }
+            self.commit(Transaction { position, ..Transaction::default() }, &mut summary)?;
+        }
+        // A crash between the last transaction and its settling leaves ranges that are owed.
+        self.unsettled |= !self.log.is_settled()?;
+        self.settle()
+    }
+
+    /// Ends the transaction: what the topology did, and what came in, become durable together.
+    fn commit(&mut self, mut transaction: Transaction, summary: &mut Summary) -> anyhow::Result<u64> {
+        let batch = lock(&self.topology).commit();
+        for event in &batch.events {
+            summary.saw(event.occurred_at, event.occurred_at);
+        }
+        transaction.letters.extend(batch.dead_letters);
+        transaction.rows = batch.rows;
+        transaction.events = batch.events;
+        transaction.state =
+            batch.changelog.into_iter().map(|(task, entry)| (task.to_bytes().to_vec(), entry)).collect();
+        transaction.definition = self.definitions.hash();
+        transaction.computed_at = now();
+        let rev = self.log.commit(transaction)?;
+        self.unsettled = true;
+        self.loading.wake()?;
+        Ok(rev)
+    }
+}
+
+/// The tasks; a panic in another thread leaves them as they were committed.
+pub fn lock(topology: &SharedTopology) -> MutexGuard<'_, Topology> {
+    topology.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The definitions of the configuration, where one was given; else those of the folder, so that `report` after
+/// `import --config …` shows the same numbers.
+fn definitions(log: &EventLog, settings: &Settings) -> anyhow::Result<Definitions> {
+    let stored: Option<Definitions> = log.meta("definitions")?;
+    let definitions = match stored {
+        Some(stored) if !settings.stated => stored,
+        _ => settings.definitions.clone(),
+    };
+    Ok(definitions)
+}
+
+fn begin_generation_if_needed(
+    log: &EventLog,
+    folder: &DataFolder,
+    definitions: &Definitions,
+    partitions: u32,
+) -> anyhow::Result<()> {
+    let wanted = Generation { layout: LAYOUT, definition: definitions.hash(), partitions };
+    let there: Option<Generation> = log.meta("generation")?;
+    let tables = folder.path().join("clickhouse");
+    // Tables that somebody removed are made again, too.
+    let lost = log.position()? > 0 && !tables.exists();
+    if there.as_ref() == Some(&wanted) && !lost {
+        return Ok(());
+    }
+    if there.is_some() && log.next_sequence()? > 0 {
+        tracing::warn!("the definitions changed: every number is computed anew from the raw log");
+    }
+    log.begin_generation(&Generation::default())?;
+    if tables.exists() {
+        std::fs::remove_dir_all(&tables)
+            .with_context(|| format!("{} cannot be removed", tables.display()))?;
+    }
+    log.set_meta("definitions", definitions)?;
+    log.begin_generation(&wanted)
+}
+
+fn restore(
+    log: &EventLog,
+    ownership: &Ownership,
+    definitions: &Definitions,
+    settings: &Settings,
+) -> anyhow::Result<Topology> {
+    let catalog = Arc::new(ownership.catalog(definitions)?);
+    let mut topology = Topology::new(definitions.clone(), catalog, settings.partitions);
+    topology.set_source_settings(source_settings(definitions));
+    for entry in log.state() {
+        let (task, entry) = entry?;
+        let task =
+            TaskId::from_bytes(&task).context("the state names a task that this version does not have")?;
+        topology.restore(task, &entry)?;
+    }
+    topology.restored();
+    Ok(topology)
 }

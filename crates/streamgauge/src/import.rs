@@ -9,6 +9,7 @@ mod summary;
 pub use summary::Summary;
 
 use crate::cli;
+use crate::clickhouse::ANY_PORT;
 use crate::config::Settings;
 use crate::engine::Pipeline;
 use crate::failure::{DONE, WRONG};
@@ -138,16 +139,18 @@ pub fn run(
             // Every clone is opened before the first is read: a wrong path costs nothing.
             let open = |path: &PathBuf| git::History::open(path, &options);
             let histories = command.paths.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
-            let mut pipeline = Pipeline::open(settings)?;
+            let mut pipeline = Pipeline::open(settings, ANY_PORT)?;
             for history in histories {
                 let name = history.name().to_string();
+                pipeline.add_history(history.name())?;
+                let with_paths = command.with_paths || pipeline.has_paths(history.name());
                 let mut batcher = Batcher::new(&mut pipeline, progress(quiet, &name, Some(history.len())));
-                history.read(command.with_paths, &mut batcher)?;
+                history.read(with_paths, &mut batcher)?;
                 summaries.push((name, batcher.finish()?));
             }
         }
         cli::Import::Events { files } => {
-            let mut pipeline = Pipeline::open(settings)?;
+            let mut pipeline = Pipeline::open(settings, ANY_PORT)?;
             for file in files {
                 let name = file.display().to_string();
                 let mut batcher = Batcher::new(&mut pipeline, progress(quiet, &name, None));

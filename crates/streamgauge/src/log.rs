@@ -4,19 +4,21 @@
 //! ClickHouse, the dead letters and the position become visible together or not at all. Rows stay in the outbox
 //! until ClickHouse has acknowledged them; loading one twice changes nothing, because each carries its `rev`.
 
+use crate::ownership::Ownership;
 use anyhow::{Context, anyhow};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
-use model::Timestamp;
 use model::fact::RowChange;
 use model::raw::{DeadLetter, RawRecord};
 use model::table::ChangelogEntry;
+use model::{DeliveryEvent, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rows of one outbox entry: what a loader holds in memory at once.
-const OUTBOX_ROWS: usize = 10_000;
+const OUTBOX_ROWS: usize = 50_000;
 /// Keys that a sweep removes in one batch.
 const SWEEP_KEYS: usize = 50_000;
 
@@ -31,6 +33,8 @@ pub struct Outbox {
     pub definition: String,
     /// The rows.
     pub rows: Vec<RowChange>,
+    /// Events for the archive.
+    pub events: Vec<DeliveryEvent>,
 }
 
 /// What the folder's numbers were made with. Another one of these means: compute them anew.
@@ -77,6 +81,8 @@ pub struct Transaction {
     pub state: Vec<(Vec<u8>, ChangelogEntry)>,
     /// Rows for ClickHouse.
     pub rows: Vec<RowChange>,
+    /// Events for the archive.
+    pub events: Vec<Arc<DeliveryEvent>>,
     /// What was rejected.
     pub letters: Vec<DeadLetter>,
     /// Up to which sequence of the raw log everything is processed (exclusive).
@@ -85,6 +91,8 @@ pub struct Transaction {
     pub definition: String,
     /// When it was computed.
     pub computed_at: Timestamp,
+    /// The catalog that counts from now on, where it changed.
+    pub ownership: Option<Ownership>,
 }
 
 impl EventLog {
@@ -149,11 +157,16 @@ impl EventLog {
             }
         }
         let mut rows = transaction.rows.into_iter().peekable();
+        let mut events = transaction.events.into_iter().peekable();
         let mut part = 0_u32;
-        while rows.peek().is_some() {
-            let chunk = rows.by_ref().take(OUTBOX_ROWS).collect();
-            let (computed_at, definition) = (transaction.computed_at, transaction.definition.clone());
-            let entry = Outbox { rev, computed_at, definition, rows: chunk };
+        while rows.peek().is_some() || events.peek().is_some() {
+            let entry = Outbox {
+                rev,
+                computed_at: transaction.computed_at,
+                definition: transaction.definition.clone(),
+                rows: rows.by_ref().take(OUTBOX_ROWS).collect(),
+                events: events.by_ref().take(OUTBOX_ROWS).map(Arc::unwrap_or_clone).collect(),
+            };
             batch.insert(
                 &self.outbox,
                 [&rev.to_be_bytes()[..], &part.to_be_bytes()].concat(),
@@ -167,6 +180,10 @@ impl EventLog {
         }
         batch.insert(&self.meta, "rev", encode(&rev)?);
         batch.insert(&self.meta, "position", encode(&transaction.position)?);
+        batch.insert(&self.meta, "settled", encode(&false)?);
+        if let Some(ownership) = &transaction.ownership {
+            batch.insert(&self.meta, "ownership", encode(ownership)?);
+        }
         batch.commit().map_err(store_error).context("the transaction cannot be written")?;
         Ok(rev)
     }
@@ -177,6 +194,14 @@ impl EventLog {
     /// When the store cannot be read.
     pub fn position(&self) -> anyhow::Result<u64> {
         Ok(self.meta("position")?.unwrap_or(0))
+    }
+
+    /// Whether every table is up to date with the last transaction: the key `settled` says so afterwards.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_settled(&self) -> anyhow::Result<bool> {
+        Ok(self.meta("settled")?.unwrap_or(true))
     }
 
     /// The raw records from a sequence on, in order.

@@ -1,17 +1,28 @@
 //! The command line.
 
+mod ask;
 mod bundle;
 mod cli;
+mod clickhouse;
 mod config;
 mod correct;
+mod demo;
+mod dimensions;
 mod engine;
+mod explain;
 mod failure;
 mod folder;
+mod generate;
 mod import;
+mod loader;
 mod log;
 mod normalize;
 mod output;
+mod ownership;
+mod report;
+mod run;
 mod shell;
+mod sql;
 mod telemetry;
 
 use clap::Parser;
@@ -23,20 +34,20 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    match execute(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => failure::report(&error),
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<u8> {
+fn execute(cli: &Cli) -> anyhow::Result<u8> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     // These two read no configuration: a mistake in it must not keep them from working.
     match &cli.command {
         Command::Completions { shell } => shell::completions(*shell, &mut out),
         Command::Man { out: folder } => shell::man(folder.as_deref(), &mut out)?,
         command => {
-            let code = run_configured(cli, command, &mut out)?;
+            let code = execute_configured(cli, command, &mut out)?;
             out.flush()?;
             return Ok(code);
         }
@@ -45,7 +56,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
     Ok(failure::DONE)
 }
 
-fn run_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> anyhow::Result<u8> {
+fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> anyhow::Result<u8> {
     let mut settings = Settings::load(cli.global.config.as_deref())?;
     if let Some(data) = &cli.global.data {
         settings.data.clone_from(data);
@@ -57,9 +68,16 @@ fn run_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> anyhow:
     telemetry::start(settings.log_format, verbosity);
     let format = || Format::read(cli.global.format.as_deref());
     match command {
-        Command::Normalize(command) => normalize::run(command, &settings, out),
+        Command::Demo { once } => demo::run(*once, &settings, cli.global.quiet, format()?, out),
         Command::Import(command) => import::run(command, &settings, cli.global.quiet, format()?, out),
+        Command::Normalize(command) => normalize::run(command, &settings, out),
+        Command::Report(command) => report::run(command, &settings, format()?, out),
+        Command::Explain(command) => explain::run(command, &settings, format()?, out),
+        Command::Sql { query } => sql::run(query, cli.global.format.as_deref(), &settings, out),
+        Command::Catalog(command) => ownership::run(command, &settings, format()?, out),
         Command::Correct(command) => correct::run(command, &settings, format()?, out),
-        _ => Ok(failure::DONE),
+        Command::Generate(command) => generate::run(command, out),
+        Command::Run(command) => run::run(command, &settings),
+        Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
     }
 }

@@ -7,7 +7,7 @@ use crate::import::lines::{self, Line};
 use crate::import::now;
 use anyhow::Context;
 use model::raw::{MAX_BODY_BYTES, Origin, RawRecord};
-use model::{Text, Timestamp};
+use model::{Definitions, Text, Timestamp};
 use sources::{Outcome, SourceSettings};
 use std::io::{Read, Write};
 
@@ -31,7 +31,7 @@ pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) 
         received_at,
         origin: Origin { topic: Text::new(&name), partition: 0, offset },
     };
-    let settings = source_settings(settings);
+    let settings = source_settings(&settings.definitions);
     let mut rejected = false;
     let mut reader = lines::open(&command.file)?;
     if command.ndjson {
@@ -62,8 +62,8 @@ pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) 
 }
 
 /// The settings of every source that the configuration decides.
-pub fn source_settings(settings: &Settings) -> SourceSettings {
-    SourceSettings { max_future: settings.definitions.max_future, ..SourceSettings::default() }
+pub fn source_settings(definitions: &Definitions) -> SourceSettings {
+    SourceSettings { max_future: definitions.max_future, ..SourceSettings::default() }
 }
 
 fn show(

@@ -92,6 +92,19 @@ impl Table {
     pub fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
     }
+    /// The table without some of its columns.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let kept = |(name, _): &(&str, Align)| !names.contains(name);
+        let keep: Vec<bool> = self.columns.iter().map(kept).collect();
+        let row = |row: &Vec<Cell>| {
+            row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| cell.clone()).collect()
+        };
+        Self {
+            columns: self.columns.iter().filter(|column| kept(column)).copied().collect(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

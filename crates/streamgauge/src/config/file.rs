@@ -15,6 +15,7 @@ pub struct File {
     pub profile: Option<String>,
     pub data: Option<String>,
     pub catalog: Option<String>,
+    pub listen: Option<String>,
     pub partitions: Option<u32>,
     pub failure_window: Option<String>,
     pub remediation_window: Option<String>,
@@ -147,6 +148,11 @@ impl Origins {
             }
         }
         Ok(())
+    }
+
+    /// Whether any key was set.
+    pub fn any(&self) -> bool {
+        !self.places.is_empty()
     }
 
     /// An error about a key's value.

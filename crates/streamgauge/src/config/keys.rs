@@ -99,6 +99,12 @@ pub const KEYS: &[Key] = &[
         "What the first deployment of a service ships.",
     ),
     key("lead_time.start", words(&STARTS), "commit", "What a lead time starts from."),
+    key(
+        "listen",
+        Kind::Text,
+        "127.0.0.1:8123",
+        "Where demo and run answer SQL: ClickHouse's HTTP interface, on a loopback address.",
+    ),
     key("log.format", words(&["text", "json"]), "text", "How logs are written to stderr."),
     key("max_future", Kind::Span, "10m", "How far an event may lie ahead of when it was observed."),
     key("organisation.name", Kind::Text, "default", "The organisation's name, as in the scope org:acme."),

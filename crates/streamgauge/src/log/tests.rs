@@ -30,7 +30,7 @@ fn a_transaction_is_there_after_reopening_whole() {
         let transaction = Transaction {
             records: vec![(hash, first)],
             state: vec![entry(1, Some(1)), entry(2, Some(2))],
-            rows: (0..25_000).map(change).collect(),
+            rows: (0..125_000).map(change).collect(),
             position: 1,
             ..Transaction::default()
         };
@@ -50,10 +50,10 @@ fn a_transaction_is_there_after_reopening_whole() {
         rows += entry.rows.len();
         after = Some(key);
     }
-    assert_eq!(rows, 25_000);
+    assert_eq!(rows, 125_000);
     log.acknowledge(&[after.unwrap()]).unwrap();
     let left = log.next_outbox(None).unwrap().unwrap().1.rows.len();
-    assert_eq!(left, 10_000);
+    assert_eq!(left, 50_000);
 }
 
 #[test]

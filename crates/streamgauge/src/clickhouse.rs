@@ -1,0 +1,92 @@
+//! ClickHouse behind its HTTP interface: the engine in this process, or that of the process that owns the folder.
+
+use anyhow::Context;
+use axum::Router;
+use embedded_clickhouse::{Engine, Server};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use tokio::runtime::Runtime;
+use warehouse::{Client, Database, Reader, Target, migrate};
+
+/// A loopback address with a free port.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A ClickHouse to ask and to load.
+#[derive(Debug)]
+pub struct ClickHouse {
+    runtime: Runtime,
+    server: Option<Server>,
+    url: String,
+}
+
+impl ClickHouse {
+    /// Opens the engine of a data folder, serves it on a loopback address, and brings its tables up to date.
+    /// Where the address is taken, a free port is used.
+    ///
+    /// # Errors
+    /// The engine's library is missing, the folder is damaged, or a migration fails.
+    pub fn embedded(folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<Self> {
+        let runtime = runtime()?;
+        let engine = Engine::open(&folder.join("clickhouse"))?;
+        let server = runtime.block_on(async {
+            match Server::start_with(engine.clone(), listen, routes.clone()).await {
+                Err(error) if listen.port() != 0 => {
+                    tracing::info!(%error, "taking a free port");
+                    Server::start_with(engine, ANY_PORT, routes).await
+                }
+                other => other,
+            }
+        })?;
+        let url = server.url();
+        let database = Database::default();
+        runtime
+            .block_on(migrate(&warehouse::client(&url), &database, &Target::Embedded))
+            .context("the tables cannot be made")?;
+        Ok(Self { runtime, server: Some(server), url })
+    }
+
+    /// Asks another process.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn served(url: String) -> anyhow::Result<Self> {
+        Ok(Self { runtime: runtime()?, server: None, url })
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+    /// A client of the database.
+    pub fn client(&self) -> Client {
+        warehouse::client(&self.url).with_database(Database::default().as_str())
+    }
+    /// Typed questions.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.client())
+    }
+    /// Waits for an answer.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+    /// Runs things beside.
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+}
+
+impl Drop for ClickHouse {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop());
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no thread can be started")
+}

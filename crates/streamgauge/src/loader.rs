@@ -1,0 +1,125 @@
+//! Loads the outbox into ClickHouse on a thread of its own, beside the computation.
+//!
+//! An entry leaves the outbox only after ClickHouse has acknowledged it. One that was loaded and not removed, as
+//! after a crash, is loaded again; its `rev` makes that change nothing.
+
+use crate::log::EventLog;
+use anyhow::{Context, anyhow};
+use model::Timestamp;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use warehouse::{Client, Dimensions, Limits, Loader};
+
+enum Job {
+    /// There is something in the outbox.
+    Load,
+    /// The dimensions as they are now.
+    Dimensions(u64, Timestamp, Box<Dimensions>),
+    /// Answer when everything before is loaded.
+    Barrier(Sender<()>),
+}
+
+/// The thread.
+#[derive(Debug)]
+pub struct Loading {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Loading {
+    /// Starts it; what a crash left in the outbox is loaded first.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(log: EventLog, client: Client, handle: Handle) -> anyhow::Result<Self> {
+        let (jobs, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("loader".to_owned())
+            .spawn(move || work(&log, client, &handle, &queue))
+            .context("no thread can be started")?;
+        let mut loading = Self { jobs: Some(jobs), thread: Some(thread) };
+        loading.send(Job::Load)?;
+        Ok(loading)
+    }
+
+    /// Tells it that the outbox has grown.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub fn wake(&mut self) -> anyhow::Result<()> {
+        self.send(Job::Load)
+    }
+
+    /// Replaces the dimensions.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub fn dimensions(&mut self, rev: u64, at: Timestamp, dimensions: Dimensions) -> anyhow::Result<()> {
+        self.send(Job::Dimensions(rev, at, Box::new(dimensions)))
+    }
+
+    /// Waits until everything is loaded.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub fn wait(&mut self) -> anyhow::Result<()> {
+        let (done, wait) = channel();
+        self.send(Job::Barrier(done))?;
+        wait.recv().or_else(|_| self.why())
+    }
+
+    fn send(&mut self, job: Job) -> anyhow::Result<()> {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if sent { Ok(()) } else { self.why() }
+    }
+
+    /// The thread has ended: its error is ours.
+    fn why(&mut self) -> anyhow::Result<()> {
+        self.jobs = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(error))) => Err(error),
+            _ => Err(anyhow!("the loader has stopped")),
+        }
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(log: &EventLog, client: Client, handle: &Handle, queue: &Receiver<Job>) -> anyhow::Result<()> {
+    let mut loader = Loader::new(client, Limits::default());
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Load => loader = drain(log, loader, handle)?,
+            Job::Dimensions(rev, at, dimensions) => {
+                handle
+                    .block_on(loader.load_dimensions(rev, at, &dimensions))
+                    .context("loading into ClickHouse")?;
+            }
+            Job::Barrier(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn drain(log: &EventLog, mut loader: Loader, handle: &Handle) -> anyhow::Result<Loader> {
+    while let Some((key, entry)) = log.next_outbox(None)? {
+        loader = loader.with_definition(&entry.definition);
+        let loaded = handle.block_on(async {
+            loader.load(entry.rev, entry.computed_at, &entry.rows).await?;
+            loader.load_events(entry.rev, entry.computed_at, &entry.events).await
+        });
+        loaded.context("loading into ClickHouse")?;
+        log.acknowledge(&[key])?;
+    }
+    Ok(loader)
+}

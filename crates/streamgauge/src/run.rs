@@ -1,0 +1,140 @@
+//! `run`: the embedded pipeline, durable, until Ctrl-C or SIGTERM. Records come as NDJSON on stdin or in a file.
+
+use crate::cli;
+use crate::clickhouse::ClickHouse;
+use crate::config::Settings;
+use crate::engine::Pipeline;
+use crate::failure::DONE;
+use crate::import::{BATCH_RECORDS, Sink, Summary, events};
+use crate::log::{RecordHash, record_hash};
+use anyhow::{Context, anyhow};
+use model::raw::{DeadLetter, RawRecord};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+/// How long a record may wait for its transaction.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How long the input may be quiet before late corrections are written, too.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// How often late corrections are written while the input is busy.
+const CORRECT_EVERY: Duration = Duration::from_secs(5);
+/// How often the end of the process is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+enum Input {
+    Record(Box<RawRecord>, RecordHash),
+    Letter(Box<DeadLetter>),
+}
+
+/// Hands what the reading thread finds to the pipeline; the queue's length is its limit.
+struct Queue(SyncSender<Input>);
+
+impl Queue {
+    fn put(&self, input: Input) -> anyhow::Result<()> {
+        self.0.send(input).map_err(|_| anyhow!("the pipeline has stopped"))
+    }
+}
+
+impl Sink for Queue {
+    fn record(&mut self, record: RawRecord, receipt_stated: bool) -> anyhow::Result<()> {
+        let hash = record_hash(&record, receipt_stated);
+        self.put(Input::Record(Box::new(record), hash))
+    }
+    fn reject(&mut self, letter: DeadLetter) -> anyhow::Result<()> {
+        self.put(Input::Letter(Box::new(letter)))
+    }
+}
+
+/// `run`.
+///
+/// # Errors
+/// As [`Pipeline::open`]; a full disk.
+pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
+    let mut pipeline = Pipeline::open(settings, settings.listen)?;
+    let stop = stop_signal(pipeline.clickhouse());
+    writeln!(std::io::stderr(), "SQL is answered at {} until Ctrl-C", pipeline.clickhouse().url())?;
+    let (queue, input) = sync_channel(2 * BATCH_RECORDS);
+    let file = command.input.clone().unwrap_or_else(|| PathBuf::from("-"));
+    std::thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(move || {
+            if let Err(error) = events::import(&file, &mut Queue(queue)) {
+                tracing::error!("input: {error:#}");
+            }
+        })
+        .context("no thread can be started")?;
+    let summary = follow(&mut pipeline, &input, &stop)?;
+    writeln!(std::io::stderr(), "{}", summary.text())?;
+    Ok(DONE)
+}
+
+fn follow(pipeline: &mut Pipeline, input: &Receiver<Input>, stop: &AtomicBool) -> anyhow::Result<Summary> {
+    let mut summary = Summary::default();
+    let (mut records, mut letters) = (Vec::new(), Vec::new());
+    let (mut committed, mut corrected, mut heard) = (Instant::now(), Instant::now(), Instant::now());
+    let mut ended = false;
+    while !stop.load(Ordering::Relaxed) {
+        match if ended { Err(RecvTimeoutError::Timeout) } else { input.recv_timeout(LOOK_EVERY) } {
+            Ok(Input::Record(record, hash)) => records.push((hash, *record)),
+            Ok(Input::Letter(letter)) => letters.push(*letter),
+            Err(RecvTimeoutError::Disconnected) => {
+                ended = true;
+                tracing::info!("the input has ended; SQL is still answered");
+            }
+            Err(RecvTimeoutError::Timeout) if ended => std::thread::sleep(LOOK_EVERY),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let waiting = records.len() + letters.len();
+        if waiting >= BATCH_RECORDS || (waiting > 0 && (ended || committed.elapsed() >= COMMIT_EVERY)) {
+            pipeline.ingest(std::mem::take(&mut records), std::mem::take(&mut letters), &mut summary)?;
+            committed = Instant::now();
+            heard = Instant::now();
+        }
+        if ended || heard.elapsed() >= IDLE_AFTER || corrected.elapsed() >= CORRECT_EVERY {
+            pipeline.settle()?;
+            corrected = Instant::now();
+        }
+    }
+    pipeline.ingest(records, letters, &mut summary)?;
+    pipeline.settle()?;
+    Ok(summary)
+}
+
+/// Becomes true with Ctrl-C or SIGTERM.
+pub fn stop_signal(clickhouse: &ClickHouse) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    clickhouse.handle().spawn(async move {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            match signal(SignalKind::terminate()) {
+                Ok(mut terminate) => {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = tokio::signal::ctrl_c() => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "SIGTERM cannot be heard");
+                    let _ = tokio::signal::ctrl_c().await;
+                }
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+        told.store(true, Ordering::Relaxed);
+    });
+    stop
+}
+
+/// Waits until it is true.
+pub fn wait_for(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
