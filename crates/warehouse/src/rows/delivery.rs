@@ -101,6 +101,7 @@ stored!(
         author_kind: Option<Text>,
         skewed: bool,
         pull_request: Option<u64>,
+        drill: bool,
         coding_s: Option<i64>,
         pickup_s: Option<i64>,
         review_s: Option<i64>,
@@ -125,6 +126,7 @@ impl From<&Change> for ChangeRow {
             author_kind: fact.author_kind.map(|kind| word(kind.as_str())),
             skewed: fact.skewed,
             pull_request: fact.pull_request,
+            drill: fact.drill,
             coding_s: fact.coding_s,
             pickup_s: fact.pickup_s,
             review_s: fact.review_s,
@@ -201,6 +203,7 @@ stored!(
         duration_s: Option<i64>,
         start_to_deploy_s: Option<i64>,
         skewed: bool,
+        drill: bool,
         source: Text,
     }
 );
@@ -219,6 +222,7 @@ impl From<&PipelineRun> for PipelineRunRow {
             duration_s: fact.duration_s,
             start_to_deploy_s: fact.start_to_deploy_s,
             skewed: fact.skewed,
+            drill: fact.drill,
             source: fact.source.clone(),
             ..Self::default()
         }

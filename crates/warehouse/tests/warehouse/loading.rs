@@ -67,6 +67,7 @@ fn one_of_each() -> Vec<Row> {
         author_kind: Some(AuthorKind::Bot),
         skewed: true,
         pull_request: Some(7),
+        drill: false,
         coding_s: Some(1),
         pickup_s: None,
         review_s: None,
@@ -128,6 +129,7 @@ fn one_of_each() -> Vec<Row> {
         duration_s: None,
         start_to_deploy_s: None,
         skewed: false,
+        drill: true,
         source: "github".into(),
     };
     let flag = FlagChange {
@@ -262,6 +264,22 @@ fn the_same_rows_twice_are_the_same_tables_and_deleting_them_empties_them() {
         loader.load(8, now, &rows).await.unwrap();
         for (view, before) in VIEWS.iter().zip(&before) {
             assert_eq!(&warehouse.content(view).await, before, "{view} after its return");
+        }
+    });
+}
+
+#[test]
+fn every_field_of_a_fact_is_a_column_of_its_view() {
+    with_database("fields", |warehouse| async move {
+        for (view, row) in VIEWS.iter().zip(one_of_each()) {
+            // The fact's JSON, out of the variant's; what a pane holds is flat in its view.
+            let json = serde_json::to_value(&row).unwrap();
+            let mut fact = json.as_object().unwrap().values().next().unwrap().as_object().unwrap().clone();
+            if let Some(serde_json::Value::Object(delta)) = fact.remove("delta") {
+                fact.extend(delta);
+            }
+            let columns: Vec<String> = fact.keys().map(|name| format!("`{name}`")).collect();
+            warehouse.ask(&format!("SELECT {} FROM {view} LIMIT 0", columns.join(", "))).await;
         }
     });
 }

@@ -8,34 +8,66 @@ mod series;
 mod speed;
 
 use embedded_clickhouse::{Engine, EngineError, Server, locate};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use streamgauge_warehouse::{Client, Compression, Database, Limits, Loader, Reader, Target, client, migrate};
 
+/// The engine and its server. It closes with the last test that uses it, not when the process ends.
 struct Fixture {
     url: String,
     runtime: tokio::runtime::Runtime,
+    server: Option<Server>,
+    engine: Option<Engine>,
+    _folder: tempfile::TempDir,
 }
 
-fn fixture() -> Option<&'static Fixture> {
-    static FIXTURE: OnceLock<Option<Fixture>> = OnceLock::new();
-    FIXTURE
-        .get_or_init(|| {
-            if let Err(error @ EngineError::LibraryNotFound { .. }) = locate() {
-                eprintln!("skipped: {error}");
-                return None;
-            }
-            let folder = tempfile::tempdir().unwrap().keep();
-            let engine = Engine::open(&folder).unwrap();
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            let listen = "127.0.0.1:0".parse().unwrap();
-            let server = runtime.block_on(Server::start(engine, listen)).unwrap();
-            let url = server.url();
-            // The server lives as long as the process.
-            std::mem::forget(server);
-            Some(Fixture { url, runtime })
-        })
-        .as_ref()
+impl Fixture {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(folder.path()).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = runtime.block_on(Server::start(engine.clone(), listen)).unwrap();
+        Self { url: server.url(), runtime, server: Some(server), engine: Some(engine), _folder: folder }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop());
+        }
+        if let Some(engine) = self.engine.take() {
+            engine.close();
+        }
+    }
+}
+
+static OPEN: Mutex<Weak<Fixture>> = Mutex::new(Weak::new());
+
+/// A test's hold on the engine.
+struct Hold(Option<Arc<Fixture>>);
+
+impl Hold {
+    /// Nothing, with a notice, on a machine without the engine's library.
+    fn take() -> Option<Self> {
+        if let Err(error @ EngineError::LibraryNotFound { .. }) = locate() {
+            eprintln!("skipped: {error}");
+            return None;
+        }
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let fixture = open.upgrade().unwrap_or_else(|| Arc::new(Fixture::open()));
+        *open = Arc::downgrade(&fixture);
+        Some(Self(Some(fixture)))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Under the lock: nobody opens the engine while it closes.
+        let _open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.take();
+    }
 }
 
 /// A migrated database.
@@ -67,7 +99,8 @@ impl Warehouse {
 
 /// Runs a test in a migrated database of its own; skips it, with a notice, without the engine's library.
 pub fn with_database<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Warehouse) -> F) {
-    let Some(fixture) = fixture() else { return };
+    let Some(hold) = Hold::take() else { return };
+    let Some(fixture) = &hold.0 else { return };
     fixture.runtime.block_on(async {
         let client = client(&fixture.url).with_compression(Compression::None);
         let database = Database::new(name).unwrap();
