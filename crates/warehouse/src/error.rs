@@ -50,7 +50,7 @@ pub enum Error {
         source: clickhouse::error::Error,
     },
     /// Rows could not be stored. Loading the same rows again is safe.
-    #[error("loading {rows} rows into {table} failed after {attempts} attempts: {source}")]
+    #[error("loading {rows} rows into {table} failed after {attempts} attempts")]
     Load {
         /// The table.
         table: &'static str,
