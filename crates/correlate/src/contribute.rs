@@ -95,7 +95,7 @@ fn failed(row: &Deployment) -> Delta {
 fn change_cases(row: &Change, definitions: &Definitions) -> Vec<Case> {
     let excluded = row.author_kind.is_some_and(|kind| definitions.lead_time_exclude.contains(&kind));
     match row.lead_time_s {
-        Some(seconds) if !row.skewed && !excluded => {
+        Some(seconds) if !row.skewed && !row.drill && !excluded => {
             vec![(Metric::ChangeLeadTime, row.deployed_at, Delta::sample(seconds))]
         }
         _ => Vec::new(),
@@ -126,7 +126,7 @@ fn run_cases(row: &PipelineRun) -> Vec<Case> {
         RunState::Failed => false,
         _ => return Vec::new(),
     };
-    let Some(finish) = row.finished_at else { return Vec::new() };
+    let Some(finish) = row.finished_at.filter(|_| !row.drill) else { return Vec::new() };
     let mut cases = vec![(Metric::PipelineSuccessRate, finish, Delta::rate(passed))];
     if let (Some(seconds), false) = (row.duration_s, row.skewed) {
         cases.push((Metric::TimeInCi, finish, Delta::sample(seconds)));

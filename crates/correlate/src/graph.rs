@@ -112,6 +112,7 @@ impl Correlator {
         let thing = Thing::Commit(repo.clone(), sha.clone());
         let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
         let mut node = Node { known: !records.is_empty(), ..Node::default() };
+        node.drill = records.iter().any(|record| record.is_drill());
         let parents = last(&records, |event| commit(event)?.parents.clone());
         node.committed_at = last(&records, |event| Some(commit(event)?.committed_at));
         node.authored_at = last(&records, |event| commit(event)?.authored_at);

@@ -167,7 +167,7 @@ impl Correlator {
         let environment = &members.first()?.environment;
         let tier = stated.unwrap_or_else(|| self.catalog.tier(service, environment));
         let mut rollout = Rollout::merge(&members, &counting, tier)?;
-        let corrected = self.corrected(service, &rollout.members);
+        let corrected = self.corrected(&rollout.members);
         rollout.corrected_failed = corrected.failed;
         if let Some(tier) = corrected.tier {
             rollout.tier = tier;
@@ -186,11 +186,8 @@ impl Correlator {
             Some((repo, sha.clone()))
         });
         let config = self.catalog.service(service);
-        let fallback = rollout
-            .repo
-            .clone()
-            .or_else(|| config.repositories.first().cloned())
-            .unwrap_or_default();
+        let named = rollout.repo.clone().filter(|repo| config.repositories.contains(repo));
+        let fallback = named.or_else(|| config.repositories.first().cloned()).unwrap_or_default();
         if let Some(listed) = &mut rollout.listed {
             for (repo, sha) in listed.iter_mut() {
                 *repo = self
@@ -211,14 +208,13 @@ impl Correlator {
         named.into_iter().chain(&config.repositories).find(knows).cloned()
     }
 
-    fn corrected(&self, service: &ServiceName, members: &[DeploymentId]) -> Corrected {
+    fn corrected(&self, members: &[DeploymentId]) -> Corrected {
         let mut all: Vec<(&DeliveryEvent, &Correction)> = Vec::new();
         for member in members {
             let thing = Thing::DeploymentCorrections(Text::new(member.as_str()));
             let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
             all.extend(active_corrections(&records));
         }
-        all.retain(|(event, _)| self.speaks_of(event, service));
         all.sort_by(|(a, _), (b, _)| {
             (a.occurred_at, a.observed_at, &a.id).cmp(&(b.occurred_at, b.observed_at, &b.id))
         });
@@ -229,15 +225,6 @@ impl Correlator {
             corrected.cancelled = body.set.cancelled.or(corrected.cancelled);
         }
         corrected
-    }
-
-    /// A correction that names a service speaks of that one's deployment; else of any with the id.
-    fn speaks_of(&self, event: &DeliveryEvent, service: &ServiceName) -> bool {
-        match (&event.service, &event.repo) {
-            (None, None) => true,
-            _ => crate::route::owner(&self.catalog, event, event.service.as_ref())
-                .map_or(true, |owner| owner == *service),
-        }
     }
 
     /// Corrections of a deployment id changed: marks the deployments that bear it.

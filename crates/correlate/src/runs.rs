@@ -84,6 +84,7 @@ impl Correlator {
             // A run after the deployment (a nightly, say) waited for none.
             start_to_deploy_s: to_deploy.filter(|span| !span.is_negative()).map(|span| span.seconds()),
             skewed: duration.is_some_and(|span| span.is_negative()),
+            drill: records.iter().any(|record| record.is_drill()),
             source: last(&records, |event| Some(event.source.clone()))?,
         })
     }
@@ -114,7 +115,7 @@ impl Correlator {
         for ((_, _, run, attempt), _) in on.filter(|(_, name)| *name == workflow) {
             let key = RowKey::PipelineRun(repo.clone(), run.clone(), *attempt);
             if let Some(Row::PipelineRun(fact)) = self.state.published.get(&key).map(|published| &published.row) {
-                if let (Some(at), RunState::Passed | RunState::Failed) = (fact.finished_at, fact.state) {
+                if let (Some(at), RunState::Passed | RunState::Failed, false) = (fact.finished_at, fact.state, fact.drill) {
                     ended.insert((at, run.clone(), *attempt, fact.state == RunState::Passed));
                 }
             }

@@ -127,6 +127,7 @@ impl Correlator {
             start_evidence: started.map(|(_, evidence)| evidence),
             author_kind: node.author_kind,
             skewed: lead_time.is_some_and(|span| span.is_negative()),
+            drill: node.drill,
             pull_request: pull.map(|pull| pull.merged.number),
             coding_s: span(stages.opened_at, stages.first_commit_at),
             pickup_s: span(stages.first_reviewed_at, stages.opened_at),

@@ -66,6 +66,8 @@ impl Rank {
 pub struct Node {
     /// Told by its own event or by a push; else only named as somebody's parent.
     pub known: bool,
+    /// A drill.
+    pub drill: bool,
     /// Has several parents, or says that it is a merge.
     pub merge: bool,
     /// Its parents.

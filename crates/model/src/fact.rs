@@ -155,6 +155,8 @@ pub struct Change {
     pub author_kind: Option<AuthorKind>,
     /// Whether the lead time is negative; then it is in no sample.
     pub skewed: bool,
+    /// Its record is a drill; then it is in no sample either.
+    pub drill: bool,
     /// The pull request that brought it.
     pub pull_request: Option<u64>,
     /// First commit to pull request opened.
@@ -282,6 +284,8 @@ pub struct PipelineRun {
     pub start_to_deploy_s: Option<i64>,
     /// A negative duration.
     pub skewed: bool,
+    /// A drill.
+    pub drill: bool,
     /// Who told it.
     pub source: Text,
 }

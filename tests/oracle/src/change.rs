@@ -23,7 +23,7 @@ pub struct World<'a> {
     /// (service, repository) → per commit the deployment that is its label.
     pub labels: BTreeMap<(String, String), Vec<Option<usize>>>,
     /// (service, SHA) → the label of a listed commit that no graph holds.
-    pub free_labels: BTreeMap<(String, String), usize>,
+    pub free_labels: BTreeMap<(String, String, String), usize>,
     pub pull_requests: BTreeMap<(String, u64), PullRequest>,
     pub changes: Vec<Change>,
     /// Per deployment: how many changes it ships.
@@ -122,21 +122,23 @@ impl<'a> World<'a> {
             match self.place(index, sha) {
                 Some((repo, node)) => self.lower(&service, &repo, node, index),
                 None => {
-                    let label = *self.free_labels.entry((service.clone(), sha.clone())).or_insert(index);
+                    let repo = self.repos_for(index).first().cloned().unwrap_or_default();
+                    let key = (service.clone(), repo, sha.clone());
+                    let label = *self.free_labels.entry(key.clone()).or_insert(index);
                     if deployment.order() < self.deployments[label].order() {
-                        self.free_labels.insert((service.clone(), sha.clone()), index);
+                        self.free_labels.insert(key, index);
                     }
                 }
             }
         }
     }
 
-    /// Where a listed commit lies in the repositories of the service: where it is known, else where it is a parent.
+    /// Where a listed commit lies in the repositories of the service: where it is known, else in the first.
     fn place(&self, index: usize, sha: &str) -> Option<(String, usize)> {
         let repos = self.repos_for(index);
         let known = |repo: &String| Some((repo.clone(), self.graphs.get(repo)?.known_node(sha)?));
         let unseen = |repo: &String| Some((repo.clone(), *self.graphs.get(repo)?.index.get(sha)?));
-        repos.iter().find_map(known).or_else(|| repos.iter().find_map(unseen))
+        repos.iter().find_map(known).or_else(|| repos.first().and_then(unseen))
     }
 
     fn lower(&mut self, service: &str, repo: &str, node: usize, index: usize) {
@@ -193,9 +195,8 @@ impl<'a> World<'a> {
                 }
             }
         }
-        for ((service, sha), index) in &self.free_labels {
-            let repo = self.deployments[*index].repo.clone().unwrap_or_default();
-            changes.push(self.change(service, &repo, sha, *index, false));
+        for ((service, repo, sha), index) in &self.free_labels {
+            changes.push(self.change(service, repo, sha, *index, false));
         }
         for index in 0..self.deployments.len() {
             let deployment = &self.deployments[index];
@@ -318,6 +319,7 @@ impl Change {
             "start_evidence": self.start.map(|(_, evidence)| evidence),
             "author_kind": self.author_kind,
             "skewed": lead.is_some_and(|(_, skewed)| skewed),
+            "drill": self.drill,
             "pull_request": self.pull_request,
             "coding_s": stage(pull_request.and_then(|pr| pr.first_commit), opened),
             "pickup_s": stage(opened, reviewed),

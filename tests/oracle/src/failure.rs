@@ -339,7 +339,9 @@ fn explicit(incident: &Incident, names: &Names, world: &World) -> Option<usize> 
     own(&|i, d| d.sha.as_ref() == Some(sha) || head_is(i, sha, world)).or_else(|| {
         let repos = world.catalog.repos_of(&incident.service);
         let label = repos.iter().find_map(|repo| world.label_of(&incident.service, repo, sha));
-        label.or_else(|| world.free_labels.get(&(incident.service.clone(), sha.clone())).copied())
+        let free = world.free_labels.iter().filter(|((s, _, c), _)| *s == incident.service && c == sha);
+        let free = free.map(|(_, index)| *index);
+        label.into_iter().chain(free).min_by_key(|index| world.deployments[*index].order())
     })
 }
 

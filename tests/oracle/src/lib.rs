@@ -10,6 +10,7 @@ mod failure;
 mod graph;
 mod incident;
 mod metric;
+pub mod organisation;
 mod ownership;
 mod pull_request;
 mod record;

@@ -44,8 +44,9 @@ impl Run {
             "started_at": time(self.started),
             "finished_at": time(self.finished),
             "duration_s": self.duration().map(|(s, _)| s),
-            "start_to_deploy_s": self.started.zip(self.deployed).map(|(from, to)| seconds(from, to)),
+            "start_to_deploy_s": self.started.zip(self.deployed).filter(|(from, to)| from <= to).map(|(from, to)| seconds(from, to)),
             "skewed": self.duration().is_some_and(|(_, skewed)| skewed),
+            "drill": self.drill,
             "source": self.source,
         })
     }
@@ -54,13 +55,17 @@ impl Run {
 /// Every run, merged.
 pub fn runs(records: &BTreeMap<(String, String, u64), Vec<&Record>>, world: &World) -> Vec<Run> {
     let mut runs = Vec::new();
-    // (repository, commit) → the finish of the first deployment that shipped it.
-    let mut shipped: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-    for change in &world.changes {
-        let end = world.deployments[change.deployment].end();
-        let first = shipped.entry((&change.repo, &change.sha)).or_insert(end);
-        *first = end.min(*first);
-    }
+    // The finish of the first deployment that took a commit in, merge commits included, not as old history.
+    let deployed = |repo: &String, sha: &String| {
+        let services = world.catalog.services_of_repo(repo);
+        let ends = services.iter().filter_map(|service| {
+            let free = world.free_labels.get(&(service.clone(), repo.clone(), sha.clone())).copied();
+            let index = world.label_of(service, repo, sha).or(free)?;
+            let known = world.graphs.get(repo).is_some_and(|graph| graph.index.contains_key(sha));
+            (!known || !world.swallowed(index, repo, sha)).then(|| world.deployments[index].end())
+        });
+        ends.min()
+    };
     for ((repo, run_id, attempt), records) in records {
         let thing = Thing::of(records.clone());
         let state = thing.text("state").unwrap_or_default();
@@ -73,7 +78,7 @@ pub fn runs(records: &BTreeMap<(String, String, u64), Vec<&Record>>, world: &Wor
             workflow: thing.text("workflow").unwrap_or_default(),
             started: thing.time("started_at"),
             finished: if ended { thing.time("finished_at").or_else(|| thing.final_run()) } else { None },
-            deployed: shipped.get(&(repo.as_str(), sha.as_str())).copied(),
+            deployed: deployed(repo, &sha),
             drill: thing.drill(),
             source: thing.source(),
             state,

@@ -87,7 +87,7 @@ records!(crate::fact {
     }
     Change {
         service, team, repo, commit_sha, authored_at, committed_at, deployment_id, deployed_at, lead_time_s,
-        start_evidence, author_kind, skewed, pull_request, coding_s, pickup_s, review_s, waiting_s,
+        start_evidence, author_kind, skewed, drill, pull_request, coding_s, pickup_s, review_s, waiting_s,
         deploying_s,
     }
     PullRequest {
@@ -102,7 +102,7 @@ records!(crate::fact {
     }
     PipelineRun {
         repo, run_id, attempt, workflow, commit_sha, state, started_at, finished_at, duration_s,
-        start_to_deploy_s, skewed, source,
+        start_to_deploy_s, skewed, drill, source,
     }
     FlagChange { source, event_id, service, flag, action, environment, changed_at, from, to }
     Scan {

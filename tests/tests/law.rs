@@ -1,0 +1,156 @@
+//! The one law: results are a pure function of the events and the catalog, and the oracle agrees.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+use model::table::ChangelogEntry;
+use model::{Definitions, DeliveryEvent};
+use oracle::organisation::{Random, event, settings};
+use oracle::{CatalogModel, Input, compute};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use streamgauge_tests::{Tables, twin};
+use topology::{TaskId, Topology};
+
+/// How one run goes: everything that must not matter.
+struct Run {
+    partitions: u32,
+    /// A catalog that is in force before the last one, for the first so many events.
+    first_catalog: Option<(Arc<catalog::Catalog>, usize)>,
+    /// Restart from the changelog after so many events.
+    crash_at: Option<usize>,
+}
+
+fn run(
+    run: &Run,
+    events: &[DeliveryEvent],
+    definitions: &Definitions,
+    catalog: &Arc<catalog::Catalog>,
+    random: &mut Random,
+) -> Tables {
+    let mut tables = Tables::default();
+    let mut changelog: BTreeMap<(TaskId, Vec<u8>), ChangelogEntry> = BTreeMap::new();
+    let mut commit = |topology: &mut Topology, tables: &mut Tables| {
+        let batch = topology.commit();
+        tables.load(&batch);
+        for (task, entry) in batch.changelog {
+            match entry.value {
+                Some(_) => changelog.insert((task, entry.key.clone()), entry),
+                None => changelog.remove(&(task, entry.key)),
+            };
+        }
+        changelog.clone()
+    };
+    let first = run.first_catalog.as_ref().map_or(catalog, |(first, _)| first);
+    let mut topology = Topology::new(definitions.clone(), first.clone(), run.partitions);
+    for (index, event) in events.iter().enumerate() {
+        if run.first_catalog.as_ref().is_some_and(|(_, until)| *until == index) {
+            topology.set_catalog(catalog.clone());
+        }
+        topology.process_event(event.clone());
+        if random.below(4) == 0 {
+            topology.settle(random.below(3) == 0);
+            if random.below(3) == 0 {
+                // What was begun and not committed never was: it is told again.
+                topology.process_event(events[random.below(events.len() as u64) as usize].clone());
+            }
+            commit(&mut topology, &mut tables);
+        }
+        if run.crash_at == Some(index) {
+            topology.settle(false);
+            let state = commit(&mut topology, &mut tables);
+            let in_force = topology.catalog().clone();
+            topology = Topology::new(definitions.clone(), in_force, run.partitions);
+            for ((task, _), entry) in &state {
+                topology.restore(*task, entry).unwrap();
+            }
+            topology.restored();
+        }
+    }
+    if run.first_catalog.as_ref().is_some_and(|(_, until)| *until >= events.len()) {
+        topology.set_catalog(catalog.clone());
+    }
+    topology.settle(true);
+    commit(&mut topology, &mut tables);
+    tables
+}
+
+fn cases() -> u64 {
+    std::env::var("STREAMGAUGE_LAW_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000)
+}
+
+fn first_seed() -> u64 {
+    std::env::var("STREAMGAUGE_LAW_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// Another ownership of the same things: the catalog before the one that counts.
+fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
+    let mut earlier = model.clone();
+    match random.below(4) {
+        0 => earlier.services.clear(),
+        1 => {
+            earlier.services.pop();
+        }
+        2 => {
+            for service in &mut earlier.services {
+                service.aliases.clear();
+                service.dependencies.clear();
+                service.teams = vec![(i64::MIN, "c".to_owned())];
+            }
+        }
+        _ => {
+            for service in &mut earlier.services {
+                service.repositories.truncate(1);
+                service.repositories.iter_mut().for_each(|(_, globs)| globs.clear());
+            }
+        }
+    }
+    earlier
+}
+
+#[test]
+fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_table() {
+    for seed in first_seed()..first_seed() + cases() {
+        let mut random = Random(seed);
+        let settings = settings(&mut random);
+        let definitions = twin::definitions(&settings);
+        let model = oracle::organisation::catalog();
+        let catalog = twin::catalog(&model, &definitions);
+        let count = 5 + random.below(80);
+        let values: Vec<Value> = (0..count)
+            .map(|number| event(&mut random, number))
+            .filter(|value| model::json::from_value(value.clone()).is_ok())
+            .collect();
+        let mut events: Vec<DeliveryEvent> =
+            values.iter().map(|value| model::json::from_value(value.clone()).unwrap()).collect();
+
+        let plain = Run { partitions: 1, first_catalog: None, crash_at: None };
+        let tables = run(&plain, &events, &definitions, &catalog, &mut random);
+        let expected = compute(&Input { events: &values, catalog: &model, definitions: &settings });
+        let found = twin::differences(&twin::of_engine(&tables), &twin::of_oracle(&expected), 5);
+        assert!(found.is_empty(), "seed {seed}: the oracle differs\n{}", found.join("\n"));
+
+        for _ in 0..random.below(2 * count) {
+            events.push(random.pick(&events));
+        }
+        random.shuffle(&mut events);
+        let other = Run {
+            partitions: random.pick(&[1, 3, 12]),
+            first_catalog: (random.below(2) == 0).then(|| {
+                let until = random.below(events.len() as u64 + 1) as usize;
+                (twin::catalog(&earlier(&model, &mut random), &definitions), until)
+            }),
+            crash_at: (random.below(2) == 0).then(|| random.below(events.len() as u64) as usize),
+        };
+        let again = run(&other, &events, &definitions, &catalog, &mut random);
+        if tables != again {
+            let found = twin::differences(&twin::of_engine(&again), &twin::of_engine(&tables), 5);
+            panic!(
+                "seed {seed}: {} partitions, catalog change {:?}, crash {:?}: (\"oracle\" is the plain run)\n{}",
+                other.partitions,
+                other.first_catalog.as_ref().map(|(_, until)| until),
+                other.crash_at,
+                found.join("\n")
+            );
+        }
+    }
+}
