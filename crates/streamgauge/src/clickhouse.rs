@@ -6,7 +6,7 @@ use embedded_clickhouse::{Engine, Server};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tokio::runtime::Runtime;
-use warehouse::{Client, Database, Reader, Target, migrate};
+use warehouse::{Client, Compression, Database, Reader, Target, migrate};
 
 /// A loopback address with a free port.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -57,9 +57,10 @@ impl ClickHouse {
     pub fn url(&self) -> &str {
         &self.url
     }
-    /// A client of the database.
+    /// A client of the database. On a loopback address compression costs more than it saves.
     pub fn client(&self) -> Client {
-        warehouse::client(&self.url).with_database(Database::default().as_str())
+        let client = warehouse::client(&self.url).with_compression(Compression::None);
+        client.with_database(Database::default().as_str())
     }
     /// Typed questions.
     pub fn reader(&self) -> Reader {

@@ -34,36 +34,10 @@ pub struct Settings {
     pub catalog: Option<PathBuf>,
     /// `partitions`: how many partitions the embedded run uses.
     pub partitions: u32,
-    /// `rollout.timeout`: after which an unfinished deployment raises a signal.
-    pub rollout_timeout: Span,
     /// `reporting.bands`: the report year whose bands are shown; `None`: none.
     pub bands: Option<u16>,
-    /// `privacy.people`: what becomes of names and e-mail addresses.
-    pub people: People,
-    /// `retain`: what is kept.
-    pub retain: Retain,
     /// `log.format`.
     pub log_format: LogFormat,
-}
-
-/// What becomes of people's names before anything is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum People {
-    /// They are dropped.
-    Drop,
-    /// They are replaced by a keyed hash.
-    Hash,
-    /// They are kept.
-    Keep,
-}
-
-/// What is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retain {
-    /// Everything.
-    All,
-    /// What the horizon needs.
-    Bounded,
 }
 
 /// How logs are written.
@@ -194,6 +168,9 @@ impl Settings {
         d.timezone = timezone(at, file.reporting.timezone)?;
         d.organisation = organisation(at, file.organisation.name, &d.organisation)?;
         d.label_scopes = label_scopes(file.scopes.labels);
+        // What the embedded run can do of these is one thing each; another word must not be taken in silence.
+        choice(at, "privacy.people", file.privacy.people, &[("drop", ())])?;
+        choice(at, "retain", file.retain, &[("all", ())])?;
         let bands = bands(at, file.reporting.bands.as_deref())?;
         Ok(Self {
             definitions,
@@ -204,16 +181,8 @@ impl Settings {
                 count @ 1..=1024 => count,
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
-            rollout_timeout: length("rollout.timeout", &file.rollout.timeout, Span::from_hours(6))?,
             bands,
             listen: listen(at, file.listen.as_deref())?,
-            people: choice(
-                at,
-                "privacy.people",
-                file.privacy.people,
-                &[("drop", People::Drop), ("hash", People::Hash), ("keep", People::Keep)],
-            )?,
-            retain: choice(at, "retain", file.retain, &[("all", Retain::All), ("bounded", Retain::Bounded)])?,
             log_format: choice(
                 at,
                 "log.format",

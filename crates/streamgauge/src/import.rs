@@ -146,7 +146,15 @@ pub fn run(
                 let with_paths = command.with_paths || pipeline.has_paths(history.name());
                 let mut batcher = Batcher::new(&mut pipeline, progress(quiet, &name, Some(history.len())));
                 history.read(with_paths, &mut batcher)?;
-                summaries.push((name, batcher.finish()?));
+                summaries.push((name.clone(), batcher.finish()?));
+                if history.tags() == 0 {
+                    let remedy =
+                        "tag releases (git tag v1.0.0), or import deployment events with `import events`";
+                    writeln!(
+                        std::io::stderr(),
+                        "{name}: no tags, so no deployments are known of it ({remedy})"
+                    )?;
+                }
             }
         }
         cli::Import::Events { files } => {

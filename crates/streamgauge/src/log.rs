@@ -245,6 +245,7 @@ impl EventLog {
     }
 
     /// Every dead letter, in no meaningful order.
+    #[cfg(test)]
     pub fn letters(&self) -> impl Iterator<Item = anyhow::Result<DeadLetter>> + use<> {
         self.letters.iter().map(|entry| decode(&entry.value().map_err(store_error)?))
     }

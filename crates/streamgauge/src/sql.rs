@@ -42,7 +42,10 @@ pub fn run(
     let clickhouse = asked.clickhouse();
     let mut bytes = clickhouse.reader().raw(text, format)?;
     loop {
-        let chunk = clickhouse.block_on(bytes.next()).map_err(|error| wrong(error.to_string()))?;
+        let chunk = clickhouse.block_on(bytes.next()).map_err(|error| {
+            let text = error.to_string();
+            wrong(text.strip_prefix("bad response: ").unwrap_or(&text))
+        })?;
         let Some(chunk) = chunk else { return Ok(DONE) };
         out.write_all(&chunk)?;
     }

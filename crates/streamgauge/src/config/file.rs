@@ -45,7 +45,6 @@ pub struct LeadTime {
 #[serde(deny_unknown_fields, default)]
 pub struct Rollout {
     pub merge_within: Option<String>,
-    pub timeout: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -111,7 +111,7 @@ pub const KEYS: &[Key] = &[
     key("partitions", Kind::Number, "1", "How many partitions the embedded run uses (1 to 1024)."),
     key(
         "privacy.people",
-        words(&["drop", "hash", "keep"]),
+        words(&["drop"]),
         "drop",
         "What becomes of names and e-mail addresses before anything is stored.",
     ),
@@ -124,14 +124,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("reporting.bands", Kind::Text, "2024", "The year of the DORA report whose bands are shown, or none."),
     key("reporting.timezone", Kind::Text, "UTC", "The IANA time zone whose days are counted."),
-    key("retain", words(&["all", "bounded"]), "all", "What is kept."),
+    key("retain", words(&["all"]), "all", "What is kept."),
     key(
         "rollout.merge_within",
         Kind::Span,
         "30m",
         "How soon deployments of one version to other targets belong to one rollout.",
     ),
-    key("rollout.timeout", Kind::Span, "6h", "After which an unfinished deployment raises a signal."),
     key("scopes.labels.*", Kind::List, "", "A deployment label that makes scopes, with its allowed values."),
 ];
 

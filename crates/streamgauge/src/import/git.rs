@@ -79,6 +79,10 @@ impl History {
     pub fn name(&self) -> &RepoName {
         &self.name
     }
+    /// How many tags there are: without any, nothing was deployed as far as the history tells.
+    pub fn tags(&self) -> usize {
+        self.tags.len()
+    }
     /// How many records there will be.
     pub fn len(&self) -> u64 {
         (self.commits.len() + self.tags.len()) as u64

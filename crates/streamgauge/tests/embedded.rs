@@ -1,0 +1,206 @@
+//! The embedded run, end to end: what is imported is reported, survives a kill, and explains itself.
+//! Needs the ClickHouse engine (`cargo xtask setup`); without it each test says that it was passed over.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{run, run_with};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn engine_is_there() -> bool {
+    let there = embedded_clickhouse::locate().is_ok();
+    if !there {
+        eprintln!("passed over: the ClickHouse engine is not there (cargo xtask setup)");
+    }
+    there
+}
+
+fn ok(folder: &Path, arguments: &[&str]) -> String {
+    let (code, out, error) = run(folder, arguments);
+    assert_eq!(code, 0, "{arguments:?}: {error}");
+    out
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&ok(folder, &[arguments, &["--format", "json"]].concat())).unwrap()
+}
+
+/// What the tables hold, revisions aside.
+fn tables(folder: &Path) -> String {
+    let all = ["deployments", "changes", "pull_requests", "incidents", "dora_steps"].map(|table| {
+        let query = format!("SELECT * EXCEPT (rev, computed_at) FROM {table} ORDER BY ALL FORMAT TSV");
+        ok(folder, &["sql", &query])
+    });
+    all.join("\n")
+}
+
+fn git(folder: &Path, minute: i64, arguments: &[&str]) {
+    let time = format!("{} +0000", 1_750_000_000 + 60 * minute);
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+        .args(arguments)
+        .envs([("GIT_AUTHOR_DATE", &time), ("GIT_COMMITTER_DATE", &time)])
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}");
+}
+
+fn value(report: &Value, metric: &str) -> Value {
+    report.as_array().unwrap().iter().find(|row| row["metric"] == metric).unwrap()["value"].clone()
+}
+
+#[test]
+fn a_git_history_is_imported_reported_explained_and_corrected() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clone = folder.path().join("checkout");
+    std::fs::create_dir(&clone).unwrap();
+    git(&clone, 0, &["init", "-q", "-b", "main"]);
+    git(&clone, 0, &["remote", "add", "origin", "git@github.com:acme/checkout.git"]);
+    for (minute, tag) in [(0, "v1.0.0"), (60, "v1.1.0"), (120, "v1.2.0")] {
+        git(&clone, minute, &["commit", "-q", "--allow-empty", "-m", tag]);
+        git(&clone, minute + 30, &["tag", "-a", tag, "-m", tag]);
+    }
+    let out = ok(folder.path(), &["import", "git", "checkout"]);
+    assert!(out.contains("github.com/acme/checkout: 6 records read, 6 events"), "{out}");
+    let again = ok(folder.path(), &["import", "git", "checkout"]);
+    assert!(again.contains("6 records were there already"), "{again}");
+
+    let report = json(folder.path(), &["report"]);
+    assert_eq!(value(&report, "deployment_frequency"), 3.0);
+    assert_eq!(value(&report, "change_lead_time"), 1800.0);
+    assert_eq!(value(&report, "change_fail_rate"), 0.0);
+    let why = ok(folder.path(), &["explain", "deployment", "tag:v1.1.0"]);
+    assert!(why.contains("no evidence says that it failed"), "{why}");
+    let scope = "service:github.com/acme/checkout";
+    let why = ok(folder.path(), &["explain", "--scope", scope, "--metric", "deployment_frequency"]);
+    assert!(why.contains("tag:v1.2.0"), "{why}");
+
+    let correct = ["correct", "deployment", "tag:v1.1.0", "--service", "github.com/acme/checkout"];
+    let event =
+        json(folder.path(), &[&correct[..], &["--failed", "true", "--reason", "orders were lost"]].concat());
+    let rate = value(&json(folder.path(), &["report", "--as-of", "2025-06-16"]), "change_fail_rate")
+        .as_f64()
+        .unwrap();
+    assert!((rate - 1.0 / 3.0).abs() < 1e-9, "{rate}");
+    let id = event["id"].as_str().unwrap();
+    ok(folder.path(), &[&correct[..], &["--undo", id, "--reason", "it was another one"]].concat());
+    assert_eq!(value(&json(folder.path(), &["report", "--as-of", "2025-06-16"]), "change_fail_rate"), 0.0);
+
+    std::fs::write(
+        folder.path().join("catalog.toml"),
+        "[[teams]]\nname = \"shop\"\n[[services]]\nname = \"checkout\"\nteam = \"shop\"\n\
+         repositories = [\"github.com/acme/checkout\"]\n",
+    )
+    .unwrap();
+    ok(folder.path(), &["catalog", "apply", "catalog.toml"]);
+    let report = json(folder.path(), &["report", "--scope", "team:shop"]);
+    assert_eq!(value(&report, "deployment_frequency"), 3.0);
+    // The catalog says nothing of evidence, so failures cannot be seen.
+    assert_eq!(value(&report, "change_fail_rate"), Value::Null);
+    let (code, _, error) = run(folder.path(), &["report", "--scope", "team:shopp"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("did you mean team:shop?"), "{error}");
+}
+
+#[test]
+fn bad_lines_are_counted_with_their_places_and_good_ones_count() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = |id: &str, at: &str| {
+        format!(
+            r#"{{"id":"{id}","type":"deployment","occurred_at":"{at}","observed_at":"{at}","source":"ci","service":"checkout","deployment":{{"deployment_id":"{id}","environment":"production","state":"succeeded","finished_at":"{at}"}}}}"#
+        )
+    };
+    let mut lines: Vec<Vec<u8>> = vec![
+        deployment("d1", "2026-01-01T10:00:00Z").into(),
+        b"{\"id\":".to_vec(),
+        deployment("d2", "2026-01-01T11:00:00").into(),
+        b"{\"source\":\"fax\",\"body\":{}}".to_vec(),
+        b"{\"source\":\"github\",\"headers\":{\"X-GitHub-Event\":\"ping\"},\"body\":{\"zen\":\"x\"}}"
+            .to_vec(),
+        deployment("d3", "2026-01-01T12:00:00Z").into(),
+    ];
+    lines[1].extend_from_slice(&[0xc3]);
+    let input = lines.join(&b'\n');
+    let packed = zstd::encode_all(input.as_slice(), 3).unwrap();
+    std::fs::write(folder.path().join("events.ndjson.zst"), packed).unwrap();
+    let summary = &json(folder.path(), &["import", "events", "events.ndjson.zst"])[0];
+    assert_eq!((&summary["records"], &summary["events"]), (&Value::from(6), &Value::from(2)));
+    assert_eq!(summary["from"], "2026-01-01T10:00:00Z");
+    for reason in ["malformed", "bad_time", "unknown_source"] {
+        assert_eq!(summary["rejected"][reason]["count"], 1, "{reason}: {summary}");
+    }
+    let example = summary["rejected"]["bad_time"]["examples"][0].as_str().unwrap();
+    assert!(example.starts_with("events.ndjson.zst:3: ") && example.contains("without a zone"), "{example}");
+    assert_eq!(value(&json(folder.path(), &["report"]), "deployment_frequency"), 2.0);
+    let (code, out, _) = run_with(folder.path(), &["import", "events", "-"], b"no event\n");
+    assert_eq!(code, 2);
+    assert!(out.contains("stdin:1:"), "{out}");
+}
+
+#[test]
+fn a_killed_import_given_again_ends_in_the_same_tables() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let events = ok(folder.path(), &["generate", "--services", "4", "--days", "40", "--seed", "7"]);
+    std::fs::write(folder.path().join("events.ndjson"), &events).unwrap();
+    // Backwards and everything twice: order and copies say nothing.
+    let lines: Vec<&str> = events.lines().rev().flat_map(|line| [line, line]).collect();
+    std::fs::write(folder.path().join("shuffled.ndjson"), lines.join("\n")).unwrap();
+    let catalog = ok(folder.path(), &["generate", "--services", "4", "--seed", "7", "--print-catalog"]);
+    std::fs::write(folder.path().join("catalog.toml"), catalog).unwrap();
+    let import = ["import", "events", "--catalog", "catalog.toml", "--data"];
+    ok(folder.path(), &[&import[..], &["straight", "events.ndjson"]].concat());
+    for pause in [300, 1_200] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_streamgauge"))
+            .current_dir(folder.path())
+            .args(import)
+            .args(["killed", "shuffled.ndjson"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    ok(folder.path(), &[&import[..], &["killed", "shuffled.ndjson"]].concat());
+    std::fs::rename(folder.path().join("straight"), folder.path().join("streamgauge-data")).unwrap();
+    let straight = tables(folder.path());
+    assert_ne!(ok(folder.path(), &["sql", "SELECT count() FROM incidents FORMAT TSV"]), "0\n");
+    std::fs::remove_dir_all(folder.path().join("streamgauge-data")).unwrap();
+    std::fs::rename(folder.path().join("killed"), folder.path().join("streamgauge-data")).unwrap();
+    assert!(straight.lines().count() > 1_000);
+    assert!(straight == tables(folder.path()), "the tables differ");
+}
+
+#[test]
+fn other_definitions_compute_every_number_anew_and_are_remembered() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let events = ok(folder.path(), &["generate", "--services", "2", "--days", "10"]);
+    std::fs::write(folder.path().join("events.ndjson"), &events).unwrap();
+    std::fs::write(
+        folder.path().join("s.toml"),
+        "partitions = 3\n[reporting]\ntimezone = \"Asia/Kolkata\"\n",
+    )
+    .unwrap();
+    ok(folder.path(), &["import", "events", "events.ndjson"]);
+    let zone = "SELECT value FROM definitions WHERE key = 'timezone' FORMAT TSV";
+    assert_eq!(ok(folder.path(), &["sql", zone]), "UTC\n");
+    assert_eq!(ok(folder.path(), &["sql", zone, "--config", "s.toml"]), "Asia/Kolkata\n");
+    assert_eq!(ok(folder.path(), &["sql", zone]), "Asia/Kolkata\n");
+}
