@@ -1,6 +1,7 @@
 //! The engine: one thread that owns every connection, behind a bounded queue.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -81,6 +82,15 @@ enum Job {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("data_dir", &self.data_dir())
+            .field("version", &self.version())
+            .finish()
+    }
 }
 
 struct Shared {
@@ -166,6 +176,9 @@ impl Engine {
     }
 
     /// Runs one statement and gives its result in `format`. It waits, so it is not for an async context.
+    ///
+    /// Nothing of a statement's session outlives it: `USE` and `SET` have no effect on the next one, which is what
+    /// [`QueryOptions`] are for. A result is held in memory as a whole.
     ///
     /// # Errors
     /// ClickHouse's exception, a full queue, or an engine that was closed.

@@ -8,6 +8,10 @@
 //! its end before the engine sees the statement, and a result is complete before its first byte is sent.
 //! So memory stays bounded, an insert that was cut applies nothing, a status is never sent too early, and
 //! a slow client never holds the engine.
+//!
+//! The C interface has calls for streams too. They are not used: a chunk of theirs is a document of its own, with
+//! a header and a footer in every format that has them, and they would hold the engine, which runs one statement
+//! at a time, until the slowest client has read its result.
 
 mod body;
 mod engine;

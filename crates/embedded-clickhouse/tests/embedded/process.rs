@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use streamgauge_embedded_clickhouse::{Engine, EngineError, QueryOptions};
+use streamgauge_embedded_clickhouse::{Engine, EngineError, QueryOptions, Server};
 
 use crate::fixture;
 
@@ -91,6 +91,27 @@ fn a_process_may_exit_while_its_engine_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = output(child("exit", folder.path()));
     assert_eq!(code, Some(7), "{text}");
+}
+
+#[test]
+fn a_stopped_server_leaves_the_engine_open() {
+    let Some(f) = fixture() else { return };
+    f.runtime.block_on(async {
+        let server = Server::start(f.engine.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = server.address();
+        let taken = Server::start(f.engine.clone(), address).await.unwrap_err().to_string();
+        assert!(taken.starts_with(&format!("cannot listen on {address}: ")), "{taken}");
+        server.stop().await;
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    });
+    assert_eq!(f.engine.query("SELECT 1", "TSV", &QueryOptions::default()).unwrap(), b"1\n");
+}
+
+#[test]
+fn a_folder_that_the_engine_would_read_as_a_pattern_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Engine::open(&folder.path().join("a{b}")).unwrap_err();
+    assert!(matches!(error, EngineError::UnsupportedPath { .. }), "{error}");
 }
 
 #[test]
