@@ -233,10 +233,16 @@ impl Engine {
         if self.shared.live.closing.load(Ordering::Acquire) {
             return Err(EngineError::Closed);
         }
-        self.shared.queue.try_send(Job::Run(Box::new(statement), reply)).map_err(|error| match error {
-            TrySendError::Full(_) => EngineError::QueueFull,
-            TrySendError::Disconnected(_) => EngineError::Closed,
-        })
+        self.shared
+            .queue
+            .try_send(Job::Run(
+                Box::new(Statement { sql: sql::without_sync(statement.sql), ..statement }),
+                reply,
+            ))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => EngineError::QueueFull,
+                TrySendError::Disconnected(_) => EngineError::Closed,
+            })
     }
 }
 

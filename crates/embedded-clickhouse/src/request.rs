@@ -6,13 +6,14 @@ use crate::QueryOptions;
 use crate::limits::MAX_QUERY_ID;
 
 /// Parameters of the transport, which are no settings of the engine. Users and passwords are accepted and not
-/// looked at, sessions are not kept, a result is always complete before it is sent, and an insert is always
-/// acknowledged when it is there.
+/// looked at, sessions are not kept, a result is always complete before it is sent, an insert is always
+/// acknowledged when it is there, and a wait for a drop would never end (see `sql::without_sync`).
 const TRANSPORT: &[&str] = &[
     "async_insert",
     "buffer_size",
     "cancel_http_readonly_queries_on_client_close",
     "close_session",
+    "database_atomic_wait_for_drop_and_detach_synchronously",
     "http_write_exception_in_output_format",
     "max_result_bytes_in_buffer",
     "password",

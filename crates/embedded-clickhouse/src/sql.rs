@@ -74,6 +74,30 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// Takes `SYNC` or `NO DELAY` from the end of a `DROP` or `DETACH`; blanks keep every position.
+///
+/// The engine in process never ends such a wait: the statement would hold its thread for good. Without it the
+/// name is free at once, and the files go in the background.
+pub fn without_sync(mut text: Vec<u8>) -> Vec<u8> {
+    let tokens: Vec<Token> =
+        Tokens { text: &text, at: 0, depth: 0 }.filter(|t| t.kind != Kind::Sign(b';')).collect();
+    let (Some(first), [.., before, last]) = (tokens.first(), tokens.as_slice()) else { return text };
+    if !is(&text, *first, "DROP") && !is(&text, *first, "DETACH") {
+        return text;
+    }
+    let range = if is(&text, *last, "SYNC") {
+        last.start..last.end
+    } else if is(&text, *before, "NO") && is(&text, *last, "DELAY") {
+        before.start..last.end
+    } else {
+        return text;
+    };
+    if let Some(words) = text.get_mut(range) {
+        words.fill(b' ');
+    }
+    text
+}
+
 fn insert(text: &[u8], mut tokens: Tokens<'_>) -> Result<Shape, Exception> {
     let mut token = tokens.next();
     for word in ["INTO", "TABLE", "FUNCTION"] {
@@ -383,6 +407,15 @@ mod tests {
             let _ = shape(text);
         }
         assert_eq!(shape(b" -- nothing"), Ok(Shape::Empty));
+    }
+
+    #[test]
+    fn a_drop_does_not_wait() {
+        let without = |text: &str| String::from_utf8(without_sync(text.into())).unwrap();
+        assert_eq!(without("DROP TABLE t SYNC; -- x"), "DROP TABLE t     ; -- x");
+        assert_eq!(without("drop database d no delay"), "drop database d         ");
+        assert_eq!(without("SELECT 1 AS SYNC"), "SELECT 1 AS SYNC");
+        assert_eq!(without("DROP TABLE `SYNC`"), "DROP TABLE `SYNC`");
     }
 
     #[test]

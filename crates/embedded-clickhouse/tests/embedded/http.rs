@@ -311,3 +311,15 @@ fn native_answers_are_in_the_revision_that_the_client_names() {
     let state = post(f.address, "SELECT uniqState(1) FORMAT Native", "&client_protocol_version=54460", b"");
     assert_eq!((state.status, state.code()), (501, "48"));
 }
+
+#[test]
+fn a_drop_with_sync_does_not_hang_the_engine() {
+    let Some(f) = fixture() else { return };
+    run(f, "CREATE DATABASE gone");
+    run(f, "CREATE TABLE gone.t (x UInt8) ENGINE = MergeTree ORDER BY x");
+    run(f, "DROP TABLE gone.t SYNC");
+    run(f, "CREATE TABLE gone.t (x UInt8) ENGINE = MergeTree ORDER BY x");
+    let setting = "&database_atomic_wait_for_drop_and_detach_synchronously=1";
+    assert_eq!(post(f.address, "DROP DATABASE gone NO DELAY", setting, b"").status, 200);
+    assert_eq!(run(f, "EXISTS DATABASE gone"), "0\n");
+}
