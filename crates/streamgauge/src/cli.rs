@@ -258,6 +258,9 @@ pub struct Correct {
     /// Deployment: whether it failed
     #[arg(long, value_name = "BOOL")]
     pub failed: Option<bool>,
+    /// Deployment: short for --failed false
+    #[arg(long, conflicts_with = "failed")]
+    pub not_failed: bool,
     /// Deployment: its tier: production, staging, testing, development or other
     #[arg(long)]
     pub tier: Option<String>,

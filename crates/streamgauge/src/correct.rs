@@ -108,6 +108,7 @@ fn set(command: &cli::Correct) -> anyhow::Result<CorrectionSet> {
     ];
     let of_deployment = [
         ("--failed", command.failed.is_some()),
+        ("--not-failed", command.not_failed),
         ("--tier", command.tier.is_some()),
         ("--cancelled", command.cancelled.is_some()),
     ];
@@ -119,7 +120,7 @@ fn set(command: &cli::Correct) -> anyhow::Result<CorrectionSet> {
         return Err(wrong(format!("{option} does not belong to {target}")));
     }
     Ok(CorrectionSet {
-        failed: command.failed,
+        failed: if command.not_failed { Some(false) } else { command.failed },
         cancelled: command.cancelled,
         tier: word("--tier", command.tier.as_deref(), EnvironmentTier::from_word, EnvironmentTier::ALL)?,
         cause: word("--cause", command.cause.as_deref(), Cause::from_word, Cause::ALL)?,

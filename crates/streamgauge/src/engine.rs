@@ -53,11 +53,11 @@ impl Pipeline {
     /// As [`Pipeline::open`].
     pub fn in_folder(folder: DataFolder, settings: &Settings, listen: SocketAddr) -> anyhow::Result<Self> {
         let log = EventLog::open(folder.path())?;
-        let definitions = definitions(&log, settings)?;
+        let (definitions, partitions) = definitions(&log, settings)?;
         let stored = Ownership::stored(&log)?;
         let wanted = stored.with_file(settings.catalog.as_deref())?;
-        begin_generation_if_needed(&log, &folder, &definitions, settings.partitions)?;
-        let topology = restore(&log, &stored, &definitions, settings)?;
+        begin_generation_if_needed(&log, &folder, &definitions, partitions)?;
+        let topology = restore(&log, &stored, &definitions, partitions)?;
         let topology = Arc::new(Mutex::new(topology));
         let clickhouse = ClickHouse::embedded(folder.path(), listen, explain::routes(topology.clone()))?;
         folder.announce(clickhouse.url())?;
@@ -237,15 +237,18 @@ pub fn lock(topology: &SharedTopology) -> MutexGuard<'_, Topology> {
     topology.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The definitions of the configuration, where one was given; else those of the folder, so that `report` after
-/// `import --config …` shows the same numbers.
-fn definitions(log: &EventLog, settings: &Settings) -> anyhow::Result<Definitions> {
+/// The definitions and partitions of the configuration, where one was given; else those of the folder, so that
+/// `report` after `import --config …` shows the same numbers.
+fn definitions(log: &EventLog, settings: &Settings) -> anyhow::Result<(Definitions, u32)> {
     let stored: Option<Definitions> = log.meta("definitions")?;
-    let definitions = match stored {
-        Some(stored) if !settings.stated => stored,
-        _ => settings.definitions.clone(),
-    };
-    Ok(definitions)
+    let generation: Option<Generation> = log.meta("generation")?;
+    match (stored, generation) {
+        (Some(stored), Some(generation)) if !settings.stated && generation.partitions > 0 => {
+            Ok((stored, generation.partitions))
+        }
+        (Some(stored), _) if !settings.stated => Ok((stored, settings.partitions)),
+        _ => Ok((settings.definitions.clone(), settings.partitions)),
+    }
 }
 
 fn begin_generation_if_needed(
@@ -278,10 +281,10 @@ fn restore(
     log: &EventLog,
     ownership: &Ownership,
     definitions: &Definitions,
-    settings: &Settings,
+    partitions: u32,
 ) -> anyhow::Result<Topology> {
     let catalog = Arc::new(ownership.catalog(definitions)?);
-    let mut topology = Topology::new(definitions.clone(), catalog, settings.partitions);
+    let mut topology = Topology::new(definitions.clone(), catalog, partitions);
     topology.set_source_settings(source_settings(definitions));
     for entry in log.state() {
         let (task, entry) = entry?;

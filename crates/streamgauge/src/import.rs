@@ -162,8 +162,14 @@ pub fn run(
             for file in files {
                 let name = file.display().to_string();
                 let mut batcher = Batcher::new(&mut pipeline, progress(quiet, &name, None));
-                events::import(file, &mut batcher)?;
+                // What could be read of a file that breaks off counts, and is told before the error.
+                let read = events::import(file, &mut batcher);
                 summaries.push((name, batcher.finish()?));
+                if read.is_err() {
+                    write_summaries(&summaries, format, out)?;
+                    out.flush()?;
+                    read?;
+                }
             }
         }
     }

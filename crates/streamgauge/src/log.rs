@@ -142,12 +142,10 @@ impl EventLog {
     /// A full disk, a damaged store; then nothing of it is visible.
     pub fn commit(&self, transaction: Transaction) -> anyhow::Result<u64> {
         let rev = self.meta::<u64>("rev")?.unwrap_or(0) + 1;
-        let mut sequence = self.next_sequence()?;
         let mut batch = self.batch();
-        for (hash, record) in &transaction.records {
+        for (sequence, (hash, record)) in (self.next_sequence()?..).zip(&transaction.records) {
             batch.insert(&self.raw, sequence.to_be_bytes(), encode(record)?);
             batch.insert(&self.known, hash, sequence.to_be_bytes());
-            sequence += 1;
         }
         for (task, entry) in transaction.state {
             let key = state_key(&task, &entry.key);

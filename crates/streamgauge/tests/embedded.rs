@@ -142,13 +142,24 @@ fn bad_lines_are_counted_with_their_places_and_good_ones_count() {
     let example = summary["rejected"]["bad_time"]["examples"][0].as_str().unwrap();
     assert!(example.starts_with("events.ndjson.zst:3: ") && example.contains("without a zone"), "{example}");
     assert_eq!(value(&json(folder.path(), &["report"]), "deployment_frequency"), 2.0);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(
+        &mut packed,
+        format!("{}\n", deployment("d4", "2026-01-01T13:00:00Z")).repeat(500).as_bytes(),
+    )
+    .unwrap();
+    let packed = packed.finish().unwrap();
+    std::fs::write(folder.path().join("cut.gz"), &packed[..packed.len() - 12]).unwrap();
+    let (code, out, error) = run(folder.path(), &["import", "events", "cut.gz"]);
+    assert_eq!(code, 2);
+    assert!(out.contains("1 events") && error.contains("cannot be read on"), "{out} {error}");
     let (code, out, _) = run_with(folder.path(), &["import", "events", "-"], b"no event\n");
     assert_eq!(code, 2);
     assert!(out.contains("stdin:1:"), "{out}");
 }
 
 #[test]
-fn a_killed_import_given_again_ends_in_the_same_tables() {
+fn a_killed_import_given_again_ends_in_the_same_tables_whatever_order_copies_and_partitions() {
     if !engine_is_there() {
         return;
     }
@@ -167,6 +178,7 @@ fn a_killed_import_given_again_ends_in_the_same_tables() {
             .current_dir(folder.path())
             .args(import)
             .args(["killed", "shuffled.ndjson"])
+            .env("STREAMGAUGE__PARTITIONS", "12")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -175,7 +187,13 @@ fn a_killed_import_given_again_ends_in_the_same_tables() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    ok(folder.path(), &[&import[..], &["killed", "shuffled.ndjson"]].concat());
+    let last = common::streamgauge(folder.path())
+        .args(import)
+        .args(["killed", "shuffled.ndjson"])
+        .env("STREAMGAUGE__PARTITIONS", "12")
+        .output()
+        .unwrap();
+    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
     std::fs::rename(folder.path().join("straight"), folder.path().join("streamgauge-data")).unwrap();
     let straight = tables(folder.path());
     assert_ne!(ok(folder.path(), &["sql", "SELECT count() FROM incidents FORMAT TSV"]), "0\n");
@@ -203,4 +221,46 @@ fn other_definitions_compute_every_number_anew_and_are_remembered() {
     assert_eq!(ok(folder.path(), &["sql", zone]), "UTC\n");
     assert_eq!(ok(folder.path(), &["sql", zone, "--config", "s.toml"]), "Asia/Kolkata\n");
     assert_eq!(ok(folder.path(), &["sql", zone]), "Asia/Kolkata\n");
+}
+
+#[test]
+fn a_running_pipeline_answers_other_commands_and_ends_with_sigterm() {
+    if !engine_is_there() {
+        return;
+    }
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_streamgauge"))
+        .current_dir(folder.path())
+        .arg("run")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    writeln!(
+        input,
+        r#"{{"id":"d1","type":"deployment","occurred_at":"2026-01-01T10:00:00Z","observed_at":"2026-01-01T10:00:00Z","source":"ci","service":"checkout","deployment":{{"deployment_id":"d1","environment":"production","state":"succeeded","finished_at":"2026-01-01T10:00:00Z"}}}}"#
+    )
+    .unwrap();
+    let started = std::time::Instant::now();
+    let arrived = || run(folder.path(), &["sql", "SELECT count() FROM deployments FORMAT TSV"]).1 == "1\n";
+    while !arrived() {
+        assert!(started.elapsed().as_secs() < 60, "the deployment did not arrive");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let why = ok(folder.path(), &["explain", "deployment", "d1"]);
+    assert!(why.contains("deployment d1 of checkout"), "{why}");
+    let (code, _, error) =
+        run(folder.path(), &["correct", "deployment", "d1", "--not-failed", "--reason", "x"]);
+    assert_eq!(code, 2);
+    assert!(error.contains(&format!("in use by process {}", child.id())), "{error}");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 records read, 1 events"), "{said}");
+    drop(input);
+    assert_eq!(value(&json(folder.path(), &["report"]), "deployment_frequency"), 1.0);
 }
