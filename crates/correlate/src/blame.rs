@@ -45,9 +45,8 @@ impl Correlator {
         }
         if let Some(old) = &old {
             self.unlist_incident(home, old);
-            let is_home = |view: &IncidentView| self.catalog.home_of_service(&view.service) == *home;
-            if is_home(old) && !view.as_deref().is_some_and(is_home) {
-                self.tell_named(id, None);
+            if view.as_ref().is_none_or(|view| view.service != old.service) {
+                self.tell_named(id, &old.service, None);
             }
         }
         match &view {
@@ -115,14 +114,15 @@ impl Correlator {
         &mut self,
         service: &ServiceName,
         id: &IncidentId,
+        of: &ServiceName,
         blame: Option<(DeploymentId, Arc<IncidentView>)>,
     ) {
-        let key = (service.clone(), id.clone());
+        let key = (service.clone(), id.clone(), of.clone());
         match blame {
             Some(blame) => self.state.foreign_blames.put(key.clone(), blame),
             None => self.state.foreign_blames.take(&key),
         };
-        self.dirty.blames.insert(key);
+        self.dirty.blames.insert((service.clone(), id.clone()));
     }
 
     /// Marks the incidents that a deployment with this finish may be blamed by, or shield another from.
@@ -143,9 +143,10 @@ impl Correlator {
         // Incidents of other homes name deployments by id only; their answer carries what they need.
         let foreign = name.as_str().strip_prefix("id:").map(DeploymentId::new);
         if foreign.is_some() {
-            let from = (service.clone(), IncidentId::default());
-            let of = self.state.foreign_blames.range(from..).take_while(|((s, _), _)| s == service);
-            let of: Vec<_> = of.filter(|(_, (id, _))| Some(id) == foreign.as_ref()).map(|(key, _)| key.clone()).collect();
+            let from = (service.clone(), IncidentId::default(), ServiceName::default());
+            let of = self.state.foreign_blames.range(from..).take_while(|((s, ..), _)| s == service);
+            let of = of.filter(|(_, (id, _))| Some(id) == foreign.as_ref());
+            let of: Vec<_> = of.map(|((service, id, _), _)| (service.clone(), id.clone())).collect();
             self.dirty.blames.extend(of);
         }
     }
@@ -163,8 +164,15 @@ impl Correlator {
     /// The incident as this task knows it for a service: its own, a dependant's, or a foreign one that names it.
     pub(crate) fn view_for(&self, service: &ServiceName, id: &IncidentId) -> Option<Arc<IncidentView>> {
         let home = self.catalog.home_of_service(service);
-        let foreign = || self.state.foreign_blames.get(&(service.clone(), id.clone())).map(|(_, view)| view.clone());
+        let foreign = || self.foreign_blame(service, id).map(|(_, view)| view);
         self.state.incidents.get(&(home, id.clone())).cloned().or_else(foreign)
+    }
+
+    /// The deployment of a service that an incident of another service names.
+    fn foreign_blame(&self, service: &ServiceName, id: &IncidentId) -> Option<(DeploymentId, Arc<IncidentView>)> {
+        let from = (service.clone(), id.clone(), ServiceName::default());
+        let ((s, i, _), blame) = self.state.foreign_blames.range(from..).next()?;
+        (s == service && i == id).then(|| blame.clone())
     }
 
     pub(crate) fn settle_blames(&mut self) {
@@ -248,7 +256,7 @@ impl Correlator {
     fn conclude(&mut self, service: &ServiceName, id: &IncidentId) -> BlameVerdict {
         let home = self.catalog.home_of_service(service);
         let local = self.state.incidents.get(&(home, id.clone())).cloned();
-        let foreign = self.state.foreign_blames.get(&(service.clone(), id.clone())).cloned();
+        let foreign = self.foreign_blame(service, id);
         let Some(view) = local else {
             let blamed = foreign.and_then(|(deployment, view)| self.blame_named(service, &deployment, &view));
             return BlameVerdict { blamed, remedy: None };
@@ -263,9 +271,9 @@ impl Correlator {
         };
         if relation == Relation::Own {
             let named = view.has_names().then(|| self.resolve_names(&view));
-            self.tell_named(id, named.map(|named| (named, view.clone())));
+            self.tell_named(id, service, named.map(|named| (named, view.clone())));
         }
-        let blamed = match (relation, self.state.named.get(id)) {
+        let blamed = match (relation, self.state.named.get(&(id.clone(), service.clone()))) {
             _ if !self.blames_at_all(&view) => None,
             (Relation::Own, Some(Named::Own(deployment))) => {
                 let deployment = deployment.clone();
@@ -389,32 +397,40 @@ impl Correlator {
     }
 
     /// Keeps what an incident's names came to, and tells the home of a deployment elsewhere.
-    fn tell_named(&mut self, id: &IncidentId, new: Option<(Named, Arc<IncidentView>)>) {
+    fn tell_named(&mut self, id: &IncidentId, of: &ServiceName, new: Option<(Named, Arc<IncidentView>)>) {
+        let key = (id.clone(), of.clone());
         let elsewhere = |named: Option<&Named>| match named {
             Some(Named::Elsewhere(found)) => Some((found.service.clone(), found.deployment.clone())),
             _ => None,
         };
-        let before = elsewhere(self.state.named.get(id));
+        let before = elsewhere(self.state.named.get(&key));
         let after = elsewhere(new.as_ref().map(|(named, _)| named));
         if let Some((service, _)) = before.filter(|(service, _)| Some(service) != after.as_ref().map(|(s, _)| s)) {
-            self.send_blame(id, service, None);
+            self.send_blame(id, of, service, None);
         }
         match new {
             Some((named, view)) => {
-                self.state.named.put(id.clone(), named);
+                self.state.named.put(key, named);
                 if let Some((service, deployment)) = after {
-                    self.send_blame(id, service, Some((deployment, view)));
+                    self.send_blame(id, of, service, Some((deployment, view)));
                 }
             }
             None => {
-                self.state.named.take(id);
+                self.state.named.take(&key);
             }
         }
     }
 
-    fn send_blame(&mut self, id: &IncidentId, service: ServiceName, blame: Option<(DeploymentId, Arc<IncidentView>)>) {
+    fn send_blame(
+        &mut self,
+        id: &IncidentId,
+        of: &ServiceName,
+        service: ServiceName,
+        blame: Option<(DeploymentId, Arc<IncidentView>)>,
+    ) {
         let to = Address::Home(self.catalog.home_of_service(&service));
-        self.messages.push(Envelope { to, message: Message::Blame { id: id.clone(), service, blame } });
+        let message = Message::Blame { id: id.clone(), of: of.clone(), service, blame };
+        self.messages.push(Envelope { to, message });
     }
 }
 

@@ -98,7 +98,7 @@ impl Correlator {
         self.dirty.subscriptions.extend(subscribed);
         let flaky: Vec<_> = self.state.flaky.iter().map(|(key, _)| key.clone()).collect();
         self.dirty.flaky.extend(flaky);
-        let foreign: Vec<_> = self.state.foreign_blames.iter().map(|(key, _)| key.clone()).collect();
+        let foreign: Vec<_> = self.state.foreign_blames.iter().map(|((service, id, _), _)| (service.clone(), id.clone())).collect();
         self.dirty.blames.extend(foreign);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
@@ -134,6 +134,7 @@ impl Correlator {
 impl State {
     /// Clears every table that is derived from records and messages.
     fn clear_derived(&mut self) {
+        self.corrections.clear();
         self.nodes.clear();
         self.children.clear();
         self.pushed_in.clear();

@@ -41,14 +41,24 @@ impl Correlator {
             let mut marks = marks;
             while let Some(from) = marks.pop_first() {
                 let reach = self.sweep(&service, &environment, &from);
-                // Marks that the sweep went over are done.
-                marks.retain(|mark| mark.finish > reach);
+                // Marks that the sweep went over, with all that they reach themselves, are done.
+                marks.retain(|mark| self.reach_of(&service, &environment, mark) > reach);
             }
         }
     }
 
+    /// How far a change at a rank reaches. A decision looks at the deployment right after the restored one: where
+    /// that is the one after the mark, the window runs from its finish.
+    fn reach_of(&self, service: &ServiceName, environment: &Environment, mark: &Rank) -> Timestamp {
+        let place = (service.clone(), environment.clone(), after(mark));
+        let next = self.state.succeeded.range(place..).next();
+        let next = next.filter(|((s, e, _), _)| s == service && e == environment);
+        let furthest = next.map_or(mark.finish, |((.., next), _)| next.finish);
+        furthest.plus(self.definitions.remediation_window)
+    }
+
     fn sweep(&mut self, service: &ServiceName, environment: &Environment, from: &Rank) -> Timestamp {
-        let mut limit = from.finish.plus(self.definitions.remediation_window);
+        let mut limit = self.reach_of(service, environment, from);
         let mut next = Some(from.clone());
         while let Some(at) = next {
             let place = (service.clone(), environment.clone(), at);

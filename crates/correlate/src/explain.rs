@@ -293,7 +293,7 @@ impl Correlator {
             return (detail, Some("incident.min_severity"), Some("streamgauge correct incident ID --severity sev2"));
         }
         if view.has_names() {
-            let detail = match self.state.named.get(&view.id) {
+            let detail = match self.state.named.get(&(view.id.clone(), view.service.clone())) {
                 Some(Named::Own(other)) => format!("it names deployment {other}"),
                 Some(Named::Elsewhere(found)) => format!("it names {} of {}", found.deployment, found.service),
                 Some(Named::Unblamable(other)) => format!("it names {other}, which cannot fail"),

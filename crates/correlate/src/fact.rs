@@ -220,7 +220,7 @@ impl Correlator {
     }
 
     fn incident_fact(&self, view: &IncidentView) -> Incident {
-        let (deployment_id, failure_evidence) = match self.state.named.get(&view.id) {
+        let (deployment_id, failure_evidence) = match self.state.named.get(&(view.id.clone(), view.service.clone())) {
             Some(Named::Elsewhere(found)) if self.blames_at_all(view) && found.can_fail && !found.cleared => {
                 (Some(found.deployment.clone()), Some(FailureEvidence::Explicit))
             }

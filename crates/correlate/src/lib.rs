@@ -12,6 +12,7 @@ pub mod state;
 
 mod blame;
 mod catalog_change;
+mod corrections;
 mod dirty;
 mod evidence;
 pub mod explain;

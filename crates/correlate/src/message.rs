@@ -90,6 +90,8 @@ pub enum Message {
     Blame {
         /// The incident.
         id: IncidentId,
+        /// The incident's service.
+        of: ServiceName,
         /// The deployment's service.
         service: ServiceName,
         /// The deployment and the incident.

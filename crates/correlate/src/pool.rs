@@ -3,11 +3,10 @@
 
 use crate::merge::{final_run_began, last};
 use crate::message::{Address, Envelope, IncidentView, Message};
-use crate::rollouts::active_corrections;
 use crate::route::{POOL, owner};
 use crate::state::Thing;
 use crate::task::Correlator;
-use model::event::{Correction, EnvironmentTier, IncidentEvent, IncidentState, Names};
+use model::event::{CorrectionTarget, EnvironmentTier, IncidentEvent, IncidentState, Names};
 use model::fact::{Row, RowKey};
 use model::{DeliveryEvent, EventBody, HomeKey, IncidentId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,43 +20,16 @@ fn body(event: &DeliveryEvent) -> Option<&IncidentEvent> {
 }
 
 impl Correlator {
-    /// Corrections of incidents changed: every incident that one targets or makes a duplicate of is looked at.
-    pub(crate) fn mark_corrected_incidents(&mut self) {
-        let targets: BTreeSet<IncidentId> = self
-            .state
-            .records_of(&Thing::IncidentCorrections)
-            .filter_map(|event| match &event.body {
-                EventBody::Correction(body) => Some(body),
-                _ => None,
-            })
-            .flat_map(|body| {
-                let target = IncidentId::new(body.target_id.as_str());
-                [Some(target), body.set.duplicate_of.clone()].into_iter().flatten()
-            })
-            .collect();
-        self.dirty.pool.extend(targets);
-    }
-
     /// Pools the marked incidents anew, with all that are linked to them now or were before.
     pub(crate) fn settle_pool(&mut self) {
         let marked = std::mem::take(&mut self.dirty.pool);
         if marked.is_empty() {
             return;
         }
-        let records: Vec<Arc<DeliveryEvent>> =
-            self.state.records_of(&Thing::IncidentCorrections).cloned().collect();
-        let by_reference: Vec<&Arc<DeliveryEvent>> = records.iter().collect();
-        let mut corrections: BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>> = BTreeMap::new();
-        for (event, body) in active_corrections(&by_reference) {
-            corrections.entry(IncidentId::new(body.target_id.as_str())).or_default().push((event, body));
-        }
-        for list in corrections.values_mut() {
-            list.sort_by_key(|(event, _)| (event.occurred_at, event.observed_at, event.id.clone()));
-        }
         let mut waiting = marked;
         for id in waiting.clone() {
             waiting.extend(self.component(&id));
-            self.relink(&id, &corrections);
+            self.relink(&id);
         }
         let mut done: BTreeSet<IncidentId> = BTreeSet::new();
         let mut standing: BTreeMap<IncidentId, Option<IncidentView>> = BTreeMap::new();
@@ -74,12 +46,12 @@ impl Correlator {
                     standing.entry(was).or_insert(None);
                 }
             }
-            let pooled = self.pool_id(&members, &corrections);
+            let pooled = self.pool_id(&members);
             if let Some(pooled) = pooled {
                 for member in &members {
                     self.state.pooled.put(member.clone(), pooled.clone());
                 }
-                let view = self.pool_view(&pooled, &members, &corrections);
+                let view = self.pool_view(&pooled, &members);
                 standing.insert(pooled, view);
             }
             done.extend(members);
@@ -90,10 +62,11 @@ impl Correlator {
     }
 
     /// Brings the links of one incident's own records, and of the corrections that target it, up to date.
-    fn relink(&mut self, id: &IncidentId, corrections: &BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>>) {
+    fn relink(&mut self, id: &IncidentId) {
         let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&Thing::Incident(id.clone())).collect();
         let stated = last(&records, |event| body(event)?.links.clone()).unwrap_or_default();
-        let duplicate = duplicate_of(id, corrections);
+        // A correction of what nobody has told yet links nothing.
+        let duplicate = self.duplicate_of(id).filter(|_| !records.is_empty());
         let new: BTreeSet<IncidentId> = stated.into_iter().chain(duplicate).filter(|other| other != id).collect();
         let old: BTreeSet<IncidentId> = self.state.links_of.get(id).into_iter().flatten().cloned().collect();
         for (others, step) in [(new.difference(&old), 1_i64), (old.difference(&new), -1)] {
@@ -132,18 +105,14 @@ impl Correlator {
 
     /// The id of pooled records: that of the incident that they are duplicates of (of several, the smallest that
     /// is no duplicate itself), else the smallest by (first occurred, id). `None` without any record.
-    fn pool_id(
-        &self,
-        members: &BTreeSet<IncidentId>,
-        corrections: &BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>>,
-    ) -> Option<IncidentId> {
+    fn pool_id(&self, members: &BTreeSet<IncidentId>) -> Option<IncidentId> {
         let first = |id: &IncidentId| {
             self.state.records_of(&Thing::Incident(id.clone())).next().map(|event| event.occurred_at)
         };
         let smallest = members.iter().filter_map(|id| Some((first(id)?, id.clone()))).min()?.1;
-        let targets: BTreeSet<IncidentId> =
-            members.iter().filter_map(|id| duplicate_of(id, corrections)).collect();
-        let originals = targets.into_iter().filter(|id| duplicate_of(id, corrections).is_none());
+        let told = members.iter().filter(|id| self.has_records(id));
+        let targets: BTreeSet<IncidentId> = told.filter_map(|id| self.duplicate_of(id)).collect();
+        let originals = targets.into_iter().filter(|id| self.duplicate_of(id).is_none());
         Some(originals.min().unwrap_or(smallest))
     }
 
@@ -151,7 +120,6 @@ impl Correlator {
         &mut self,
         id: &IncidentId,
         members: &BTreeSet<IncidentId>,
-        corrections: &BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>>,
     ) -> Option<IncidentView> {
         let mut pooled: Vec<(model::RecordOrder, Arc<DeliveryEvent>)> = Vec::new();
         for member in members {
@@ -160,7 +128,7 @@ impl Correlator {
         }
         pooled.sort_by(|(a, _), (b, _)| a.cmp(b));
         let records: Vec<&Arc<DeliveryEvent>> = pooled.iter().map(|(_, event)| event).collect();
-        let view = self.merge_incident(id, members, &records, corrections);
+        let view = self.merge_incident(id, members, &records);
         // Without an owner its records wait for the catalog; with one they no longer do.
         for record in &records {
             let parked = self.parked_row(record);
@@ -178,7 +146,6 @@ impl Correlator {
         id: &IncidentId,
         members: &BTreeSet<IncidentId>,
         records: &[&Arc<DeliveryEvent>],
-        corrections: &BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>>,
     ) -> Option<IncidentView> {
         macro_rules! field {
             ($name:ident) => {
@@ -200,12 +167,10 @@ impl Correlator {
         let (started, detected) = (field!(started_at), field!(detected_at));
         let detected_at = detected.or(started).unwrap_or(first.occurred_at);
         let started_at = started.unwrap_or(detected_at);
-        let mut set: Vec<&(&DeliveryEvent, &Correction)> =
-            members.iter().filter_map(|id| corrections.get(id)).flatten().collect();
-        set.sort_by_key(|(event, _)| (event.occurred_at, event.observed_at, event.id.clone()));
-        let corrected = |at: usize| set.iter().rev().nth(at).map(|(_, body)| &body.set);
-        let sets = || (0..set.len()).filter_map(corrected);
-        let names = match sets().find_map(|set| set.deployment_id.clone()) {
+        let ids = || members.iter().map(IncidentId::as_str);
+        let corrected_deployment =
+            self.corrected(CorrectionTarget::Incident, ids(), |set| set.deployment_id.clone());
+        let names = match corrected_deployment {
             Some(deployment) => Names { deployment_id: Some(deployment), ..Names::default() },
             None => field!(names).unwrap_or_default(),
         };
@@ -217,10 +182,10 @@ impl Correlator {
         };
         Some(IncidentView {
             id: id.clone(),
-            members: members.iter().filter(|id| self.has_records(id)).cloned().collect(),
+            members: members.iter().filter(|member| *member == id || self.has_records(member)).cloned().collect(),
             service: owner(&self.catalog, &named, named.service.as_ref()).ok()?,
             repo: named.repo.as_ref().map(|repo| self.catalog.canonical_repo(repo, started_at)),
-            severity: sets().find_map(|set| set.severity).or(field!(severity)),
+            severity: self.corrected(CorrectionTarget::Incident, ids(), |set| set.severity).or(field!(severity)),
             tier: field!(tier).unwrap_or(EnvironmentTier::Production),
             status,
             started_at,
@@ -228,7 +193,7 @@ impl Correlator {
             detection_stated: started.is_some() && detected.is_some(),
             mitigated_at,
             resolved_at,
-            cause: sets().find_map(|set| set.cause).or(field!(cause)),
+            cause: self.corrected(CorrectionTarget::Incident, ids(), |set| set.cause).or(field!(cause)),
             names,
             remedy: field!(remedy),
             drill: records.iter().any(|record| record.is_drill()),
@@ -281,12 +246,11 @@ impl Correlator {
     pub(crate) fn has_pool(&self) -> bool {
         self.is_mine(&HomeKey::new(POOL))
     }
-}
 
-/// The incident that the last standing correction says this one is a record of.
-fn duplicate_of(
-    id: &IncidentId,
-    corrections: &BTreeMap<IncidentId, Vec<(&DeliveryEvent, &Correction)>>,
-) -> Option<IncidentId> {
-    corrections.get(id)?.iter().rev().find_map(|(_, body)| body.set.duplicate_of.clone())
+    /// The incident that the last standing correction says this one is a record of.
+    fn duplicate_of(&self, id: &IncidentId) -> Option<IncidentId> {
+        let ids = std::iter::once(id.as_str());
+        self.corrected(CorrectionTarget::Incident, ids, |set| set.duplicate_of.clone())
+            .filter(|other| other != id)
+    }
 }

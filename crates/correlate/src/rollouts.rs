@@ -3,51 +3,12 @@
 use crate::deployment::{Attempt, Chain, Rollout, group};
 use crate::state::{Rank, Thing};
 use crate::task::Correlator;
-use model::event::{Correction, EnvironmentTier};
+use model::event::CorrectionTarget;
 use model::{
-    DeliveryEvent, DeploymentId, Environment, EventBody, HomeKey, RepoName, ServiceName, Sha, Text, Timestamp,
+    DeliveryEvent, DeploymentId, Environment, HomeKey, RepoName, ServiceName, Sha, Text, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// What the corrections of one deployment come to.
-#[derive(Debug, Default)]
-struct Corrected {
-    failed: Option<bool>,
-    tier: Option<EnvironmentTier>,
-    cancelled: Option<bool>,
-}
-
-/// The corrections of a list that no other takes away, in order: undoing the undo brings one back.
-pub fn active_corrections<'a>(records: &[&'a Arc<DeliveryEvent>]) -> Vec<(&'a DeliveryEvent, &'a Correction)> {
-    let all: Vec<(&DeliveryEvent, &Correction)> = records
-        .iter()
-        .filter_map(|event| {
-            let event: &'a DeliveryEvent = event;
-            match &event.body {
-                EventBody::Correction(body) => Some((event, body)),
-                _ => None,
-            }
-        })
-        .collect();
-    let mut undoers: BTreeMap<Text, BTreeSet<Text>> = BTreeMap::new();
-    for (event, body) in &all {
-        if let Some(undone) = &body.undoes {
-            undoers.entry(undone.clone()).or_default().insert(event.id.clone());
-        }
-    }
-    all.into_iter().filter(|(event, _)| is_active(&event.id, &undoers, &mut BTreeSet::new())).collect()
-}
-
-fn is_active(id: &Text, undoers: &BTreeMap<Text, BTreeSet<Text>>, seen: &mut BTreeSet<Text>) -> bool {
-    // A circle of corrections that undo each other: each counts as undone.
-    if !seen.insert(id.clone()) {
-        return false;
-    }
-    let active = undoers.get(id).is_none_or(|by| !by.iter().any(|undoer| is_active(undoer, undoers, seen)));
-    seen.remove(id);
-    active
-}
 
 impl Correlator {
     /// An attempt's records changed: merges them anew.
@@ -167,12 +128,12 @@ impl Correlator {
         let environment = &members.first()?.environment;
         let tier = stated.unwrap_or_else(|| self.catalog.tier(service, environment));
         let mut rollout = Rollout::merge(&members, &counting, tier)?;
-        let corrected = self.corrected(&rollout.members);
-        rollout.corrected_failed = corrected.failed;
-        if let Some(tier) = corrected.tier {
+        let ids = || members.iter().map(|attempt| attempt.id.as_str());
+        rollout.corrected_failed = self.corrected(CorrectionTarget::Deployment, ids(), |set| set.failed);
+        if let Some(tier) = self.corrected(CorrectionTarget::Deployment, ids(), |set| set.tier) {
             rollout.tier = tier;
         }
-        if corrected.cancelled == Some(true) {
+        if self.corrected(CorrectionTarget::Deployment, ids(), |set| set.cancelled) == Some(true) {
             rollout.outcome = model::fact::Outcome::Cancelled;
             rollout.finished = counting.iter().map(|attempt| attempt.finished).max().flatten().filter(|_| {
                 counting.iter().all(|attempt| attempt.finished.is_some())
@@ -206,32 +167,6 @@ impl Correlator {
         };
         let named = named.filter(|named| config.repositories.contains(named));
         named.into_iter().chain(&config.repositories).find(knows).cloned()
-    }
-
-    fn corrected(&self, members: &[DeploymentId]) -> Corrected {
-        let mut all: Vec<(&DeliveryEvent, &Correction)> = Vec::new();
-        for member in members {
-            let thing = Thing::DeploymentCorrections(Text::new(member.as_str()));
-            let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
-            all.extend(active_corrections(&records));
-        }
-        all.sort_by(|(a, _), (b, _)| {
-            (a.occurred_at, a.observed_at, &a.id).cmp(&(b.occurred_at, b.observed_at, &b.id))
-        });
-        let mut corrected = Corrected::default();
-        for (_, body) in all {
-            corrected.failed = body.set.failed.or(corrected.failed);
-            corrected.tier = body.set.tier.or(corrected.tier);
-            corrected.cancelled = body.set.cancelled.or(corrected.cancelled);
-        }
-        corrected
-    }
-
-    /// Corrections of a deployment id changed: marks the deployments that bear it.
-    pub(crate) fn mark_corrected(&mut self, id: &Text) {
-        let id = DeploymentId::new(id.as_str());
-        let of: Vec<_> = self.rollouts_with(&id).collect();
-        self.dirty.rollouts.extend(of);
     }
 
     /// The logical deployments, of any service of this task, with an attempt of this id.

@@ -3,7 +3,6 @@
 use crate::message::Address;
 use crate::state::Thing;
 use catalog::{Catalog, Owner};
-use model::event::CorrectionTarget;
 use model::{DeliveryEvent, EventBody, HomeKey, RepoName, ServiceName, Text};
 
 /// The key of the incident pool: incidents are linked to each other across services, so one task pools them.
@@ -67,12 +66,7 @@ pub fn route(catalog: &Catalog, event: &DeliveryEvent) -> Route {
                 .map(|key| (Address::Home(key.clone()), Thing::Artifact(key)))
                 .collect(),
         ),
-        EventBody::Correction(body) => match body.target {
-            CorrectionTarget::Deployment => {
-                Route::To(vec![(Address::All, Thing::DeploymentCorrections(body.target_id.clone()))])
-            }
-            CorrectionTarget::Incident => one(HomeKey::new(POOL), Thing::IncidentCorrections),
-        },
+        EventBody::Correction(_) => Route::To(vec![(Address::All, Thing::Corrections)]),
         EventBody::FlagChange(body) => {
             let alias = Text::new(format!("flag:{}", body.flag));
             let hint = event.service.as_ref().or(event.repo.is_none().then_some(&alias));

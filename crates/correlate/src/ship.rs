@@ -109,7 +109,8 @@ impl Correlator {
             }
         }
         let pull = self.pull_of(repo, sha);
-        let committed_at = node.committed_at.or_else(|| self.listed_time(repo, sha));
+        let listed = || node.known.then(|| self.listed_time(repo, sha)).flatten();
+        let committed_at = node.committed_at.or_else(listed);
         let started = node.known.then(|| self.lead_time_start(repo, sha, node, committed_at)).flatten();
         let lead_time = started.map(|(start, _)| label.finish.since(start));
         let stages = pull.map(|pull| self.stages(repo, pull)).unwrap_or_default();

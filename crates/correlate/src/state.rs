@@ -1,10 +1,11 @@
 //! The tables of a correlation task. What vendors said is kept record by record; the rest is derived from it
 //! and kept because deriving it anew with each event would cost the history.
 
+use crate::corrections::Standing;
 use crate::deployment::{Attempt, Chain, Rollout};
 use crate::message::{IncidentView, Match};
 use model::event::PullRequestEvent;
-use model::event::{AuthorKind, RecordOrder};
+use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
 use model::table::Table;
 use model::{
@@ -31,10 +32,8 @@ pub enum Thing {
     Attempt(ServiceName, DeploymentId),
     /// An incident's own records.
     Incident(IncidentId),
-    /// The corrections of a deployment id.
-    DeploymentCorrections(Text),
-    /// The corrections of incidents: few, and linked to each other.
-    IncidentCorrections,
+    /// Human corrections.
+    Corrections,
     /// What an artifact was built from.
     Artifact(HomeKey),
     /// A flag's change, by source and id.
@@ -242,16 +241,18 @@ pub struct State {
     pub incidents_naming: Table<(ServiceName, Text, IncidentId), ()>,
     /// What incidents concluded, per service.
     pub verdicts: Table<(ServiceName, IncidentId), BlameVerdict>,
-    /// What incidents' names came to.
-    pub named: Table<IncidentId, Named>,
+    /// What the names of a service's incidents came to.
+    pub named: Table<(IncidentId, ServiceName), Named>,
     /// Deployments of dependencies that this task's incidents blame.
     pub blamed_elsewhere: Table<(IncidentId, ServiceName), (Timestamp, DeploymentId)>,
-    /// Deployments that incidents of other homes name.
-    pub foreign_blames: Table<(ServiceName, IncidentId), (DeploymentId, Arc<IncidentView>)>,
+    /// Deployments that incidents of other services name: (service, incident, the incident's service).
+    pub foreign_blames: Table<(ServiceName, IncidentId, ServiceName), (DeploymentId, Arc<IncidentView>)>,
     /// Remedy → incidents.
     pub remedies: Table<(ServiceName, DeploymentId, IncidentId), ()>,
     /// Own incidents of a service: what makes its failures visible.
     pub failure_sources: Table<(ServiceName, IncidentId), ()>,
+    /// The corrections that stand, by what they target.
+    pub corrections: Table<(CorrectionTarget, Text), Vec<Standing>>,
     /// Questions that this task answers: id → asking task → the last answer.
     pub questions: Table<(DeploymentId, u32), Option<Vec<Match>>>,
     /// Answers to this task's questions.
@@ -342,6 +343,7 @@ model::stateful!(State {
     53 => incident_home,
     54 => counted,
     55 => blamed_elsewhere,
+    56 => corrections,
 } restored |_| {});
 
 impl State {

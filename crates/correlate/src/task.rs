@@ -73,7 +73,7 @@ impl Correlator {
             Message::Blamed { id, of, service, deployment } => {
                 self.put_blamed_elsewhere(id, of, service, deployment.clone());
             }
-            Message::Blame { id, service, blame } => self.put_foreign_blame(service, id, blame.clone()),
+            Message::Blame { id, of, service, blame } => self.put_foreign_blame(service, id, of, blame.clone()),
         }
     }
 
@@ -81,13 +81,19 @@ impl Correlator {
     /// its home is elsewhere.
     fn file(&mut self, event: &Arc<DeliveryEvent>) {
         let Route::To(targets) = route(&self.catalog, event) else { return };
-        for (address, thing) in targets {
-            match &address {
-                Address::Home(key) if !self.is_mine(key) => {
-                    self.messages.push(Envelope { to: address, message: Message::Event(event.clone()) });
-                }
-                _ => self.file_under(thing, event),
-            }
+        let mine = |address: &Address| match address {
+            Address::Home(key) => self.is_mine(key),
+            Address::All | Address::Task(_) => true,
+        };
+        // An artifact has a home for its digest and one for its image, and was sent to both: whoever holds one of
+        // an event's homes keeps that and sends nothing on.
+        let (here, elsewhere): (Vec<_>, Vec<_>) = targets.into_iter().partition(|(address, _)| mine(address));
+        if here.is_empty() {
+            let sent_on = elsewhere.into_iter().map(|(to, _)| Envelope { to, message: Message::Event(event.clone()) });
+            self.messages.extend(sent_on);
+        }
+        for (_, thing) in here {
+            self.file_under(thing, event);
         }
     }
 
@@ -159,8 +165,7 @@ impl Correlator {
                 Thing::Incident(id) => {
                     self.dirty.pool.insert(id.clone());
                 }
-                Thing::DeploymentCorrections(id) => self.mark_corrected(id),
-                Thing::IncidentCorrections => self.mark_corrected_incidents(),
+                Thing::Corrections => self.settle_corrections(),
                 Thing::Artifact(key) => self.settle_artifact(key),
                 Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
                 Thing::Scan(source, id) => self.settle_scan(source, id, &thing),

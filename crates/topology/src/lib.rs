@@ -60,7 +60,8 @@ pub struct Topology {
     /// Tasks that have something to settle although their inbox is empty: a new catalog.
     unsettled: bool,
     aggregators: Vec<Aggregator>,
-    rows: BTreeMap<RowKey, RowChange>,
+    /// Each row's last change, and the task that made it.
+    rows: BTreeMap<RowKey, (TaskId, RowChange)>,
     events: Vec<Arc<DeliveryEvent>>,
     dead_letters: Vec<DeadLetter>,
 }
@@ -178,18 +179,20 @@ impl Topology {
                     correlator.process(message);
                 }
                 let emitted = correlator.settle();
-                self.pass_on(emitted);
+                self.pass_on(TaskId::correlate(index), emitted);
             }
         }
-        let mut out = Vec::new();
-        for aggregator in &mut self.aggregators {
-            aggregator.flush(idle, &mut out);
+        for index in 0..self.aggregators.len() {
+            let mut out = Vec::new();
+            if let Some(aggregator) = self.aggregators.get_mut(index) {
+                aggregator.flush(idle, &mut out);
+            }
+            self.put_rows(TaskId::aggregate(index), out);
         }
-        self.put_rows(out);
     }
 
-    fn pass_on(&mut self, emitted: Emitted) {
-        self.put_rows(emitted.rows);
+    fn pass_on(&mut self, task: TaskId, emitted: Emitted) {
+        self.put_rows(task, emitted.rows);
         let tasks = self.tasks();
         for contribution in &emitted.contributions {
             let task = partition_of(&HomeKey::new(contribution.key.scope.as_str()), tasks);
@@ -202,9 +205,17 @@ impl Topology {
         }
     }
 
-    fn put_rows(&mut self, rows: Vec<RowChange>) {
+    /// Keeps each row's last change. When a thing has moved to another home, its old one takes the row away and
+    /// its new one puts it, in either order: what is put stays.
+    fn put_rows(&mut self, task: TaskId, rows: Vec<RowChange>) {
         for change in rows {
-            self.rows.insert(change.key(), change);
+            let key = change.key();
+            let stands = self.rows.get(&key).is_some_and(|(by, stands)| {
+                *by != task && matches!(stands, RowChange::Upsert(_)) && matches!(change, RowChange::Delete(_))
+            });
+            if !stands {
+                self.rows.insert(key, (task, change));
+            }
         }
     }
 
@@ -223,7 +234,7 @@ impl Topology {
             changelog.extend(entries.drain(..).map(|entry| (TaskId::aggregate(index), entry)));
         }
         Batch {
-            rows: std::mem::take(&mut self.rows).into_values().collect(),
+            rows: std::mem::take(&mut self.rows).into_values().map(|(_, change)| change).collect(),
             events: std::mem::take(&mut self.events),
             dead_letters: std::mem::take(&mut self.dead_letters),
             changelog,

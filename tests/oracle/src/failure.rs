@@ -373,7 +373,8 @@ fn nearest(found: Vec<usize>, at: i64, world: &World) -> Option<usize> {
 /// The deployment that ended a production incident.
 fn remedy(incident: &Incident, world: &World) -> Option<usize> {
     let remedy = incident.remedy.as_ref().filter(|_| incident.counts())?;
-    if let Some(index) = remedy.deployment.as_ref().and_then(|id| by_id(&incident.service, id, world)) {
+    let own = |index: &usize| world.deployments[*index].service == incident.service;
+    if let Some(index) = remedy.deployment.as_ref().and_then(|id| by_id(&incident.service, id, world)).filter(own) {
         return Some(index);
     }
     let sha = remedy.sha.as_ref()?;
