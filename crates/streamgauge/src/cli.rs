@@ -25,7 +25,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Configuration file (TOML); every default works without one
+    /// Configuration file (TOML); without one a data folder keeps what it was made with, at first the defaults
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Catalog of services, teams and aliases (TOML)

@@ -24,7 +24,7 @@ const DEFAULT_BANDS: u16 = 2024;
 pub struct Settings {
     /// What decides a number.
     pub definitions: Definitions,
-    /// Whether anything was configured at all: else a data folder's own definitions hold.
+    /// Whether a file was given, or a variable that decides a number: else a data folder's own definitions hold.
     pub stated: bool,
     /// `listen`: where `demo` and `run` answer SQL; a loopback address, for there are no users.
     pub listen: SocketAddr,
@@ -65,6 +65,7 @@ impl Settings {
         };
         let mut settings =
             Self::read(&path.unwrap_or(Path::new("")).display().to_string(), &text, environment)?;
+        settings.stated |= path.is_some();
         // A catalog named in a file lies beside that file, wherever the command was started.
         if let (Some(folder), Some(catalog)) = (path.and_then(Path::parent), &settings.catalog) {
             settings.catalog = Some(folder.join(catalog));
@@ -174,7 +175,7 @@ impl Settings {
         let bands = bands(at, file.reporting.bands.as_deref())?;
         Ok(Self {
             definitions,
-            stated: at.any(),
+            stated: at.decides(),
             data: PathBuf::from(file.data.unwrap_or_else(|| "streamgauge-data".to_owned())),
             catalog: file.catalog.map(PathBuf::from),
             partitions: match file.partitions.unwrap_or(1) {

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::clickhouse::ANY_PORT;
 use crate::config::Settings;
 use crate::engine::Pipeline;
-use crate::failure::{DONE, WRONG};
+use crate::failure::{DONE, WRONG, wrong};
 use crate::log::{RecordHash, record_hash};
 use crate::output::Format;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -158,6 +158,11 @@ pub fn run(
             }
         }
         cli::Import::Events { files } => {
+            // A wrong path costs nothing: not even a data folder.
+            let missing = |file: &&PathBuf| file.as_os_str() != "-" && !file.exists();
+            if let Some(file) = files.iter().find(missing) {
+                return Err(wrong(format!("{}: there is no such file", file.display())));
+            }
             let mut pipeline = Pipeline::open(settings, ANY_PORT)?;
             for file in files {
                 let name = file.display().to_string();

@@ -149,9 +149,14 @@ impl Origins {
         Ok(())
     }
 
-    /// Whether any key was set.
-    pub fn any(&self) -> bool {
-        !self.places.is_empty()
+    /// Whether any key was set that decides a number.
+    pub fn decides(&self) -> bool {
+        const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
+        let decides = |key: &String| {
+            let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");
+            leaf && !NEUTRAL.contains(&key.as_str())
+        };
+        self.places.keys().any(decides)
     }
 
     /// An error about a key's value.

@@ -19,6 +19,15 @@ fn every_default_works_without_a_file() {
 }
 
 #[test]
+fn only_what_decides_a_number_makes_a_folder_compute_anew() {
+    let stated = |key: &str, value: &str| read("", &[(key, value)]).unwrap().stated;
+    assert!(!stated("STREAMGAUGE__LOG__FORMAT", "json"));
+    assert!(!stated("STREAMGAUGE__DATA", "x"));
+    assert!(stated("STREAMGAUGE__FAILURE_WINDOW", "2h"));
+    assert!(stated("STREAMGAUGE__SCOPES__LABELS__REGION", "eu"));
+}
+
+#[test]
 fn the_environment_wins_over_the_file() {
     let settings = read(
         "failure_window = \"1d12h\"\n[lead_time]\nstart = \"authored\"\nexclude = [\"bot\"]\n[reporting]\nbands = 2024\n[scopes.labels]\nregion = [\"us\", \"eu\"]",
