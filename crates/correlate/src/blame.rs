@@ -376,10 +376,10 @@ impl Correlator {
     /// The deployment that ended an incident: by id, or the earliest with that head that finished after its start.
     fn ended_by(&self, service: &ServiceName, view: &IncidentView) -> Option<DeploymentId> {
         let remedy = view.remedy.as_ref().filter(|_| view.tier == EnvironmentTier::Production && !view.drill)?;
-        if let Some(id) = &remedy.deployment_id {
-            if let Some(rollout) = self.state.rollout_of.get(&(service.clone(), id.clone())) {
-                return Some(rollout.clone());
-            }
+        if let Some(id) = &remedy.deployment_id
+            && let Some(rollout) = self.state.rollout_of.get(&(service.clone(), id.clone()))
+        {
+            return Some(rollout.clone());
         }
         let sha = remedy.sha.as_ref()?;
         let name = name_of_sha(sha);

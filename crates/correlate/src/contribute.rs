@@ -107,15 +107,12 @@ fn incident_cases(row: &Incident) -> Vec<Case> {
         return Vec::new();
     }
     let mut cases = Vec::new();
-    if let (Some(at), Some(seconds)) = (row.resolved_at, row.time_to_restore_s) {
-        if seconds >= 0 {
-            cases.push((Metric::TimeToRestore, at, Delta::sample(seconds)));
-        }
+    let told = |seconds: Option<i64>| seconds.filter(|seconds| *seconds >= 0);
+    if let (Some(at), Some(seconds)) = (row.resolved_at, told(row.time_to_restore_s)) {
+        cases.push((Metric::TimeToRestore, at, Delta::sample(seconds)));
     }
-    if let Some(seconds) = row.time_to_detect_s {
-        if seconds >= 0 {
-            cases.push((Metric::TimeToDetect, row.detected_at, Delta::sample(seconds)));
-        }
+    if let Some(seconds) = told(row.time_to_detect_s) {
+        cases.push((Metric::TimeToDetect, row.detected_at, Delta::sample(seconds)));
     }
     cases
 }

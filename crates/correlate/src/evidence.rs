@@ -142,10 +142,11 @@ impl Correlator {
     pub(crate) fn mark_hotfix_around(&mut self, service: &ServiceName, environment: &Environment, rank: &Rank) {
         self.dirty.hotfixes.insert((service.clone(), environment.clone(), rank.clone()));
         let place = (service.clone(), environment.clone(), after(rank));
-        if let Some(((s, e, next), _)) = self.state.succeeded.range(place..).next() {
-            if s == service && e == environment {
-                self.dirty.hotfixes.insert((service.clone(), environment.clone(), next.clone()));
-            }
+        if let Some(((s, e, next), _)) = self.state.succeeded.range(place..).next()
+            && s == service
+            && e == environment
+        {
+            self.dirty.hotfixes.insert((service.clone(), environment.clone(), next.clone()));
         }
     }
 
@@ -251,7 +252,8 @@ impl Correlator {
                 return None;
             }
         }
-        (!self.swallowed(service, &blamed, reverted)).then(|| (blamed.id, by.id))
+        let swallowed = self.swallowed(service, &blamed, reverted) || self.swallowed(service, &by, revert);
+        (!swallowed).then_some((blamed.id, by.id))
     }
 
     /// Whether a commit that bears this label was swallowed: the first deployment of a service does not ship

@@ -446,10 +446,11 @@ impl Correlator {
             for delta in &mine {
                 considered.push(Considered::yes(name.clone(), metric.as_str(), describe(delta)));
             }
-            if mine.is_empty() && self.in_scope(&published.row, scope, placed) {
-                if let Some((why, key)) = self.adds_nothing(&published.row, metric, published.failure_source) {
-                    considered.push(Considered { key, ..Considered::no(name, metric.as_str(), why) });
-                }
+            if mine.is_empty()
+                && self.in_scope(&published.row, scope, placed)
+                && let Some((why, key)) = self.adds_nothing(&published.row, metric, published.failure_source)
+            {
+                considered.push(Considered { key, ..Considered::no(name, metric.as_str(), why) });
             }
         }
         considered

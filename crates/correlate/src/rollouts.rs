@@ -223,7 +223,9 @@ impl Correlator {
     fn unlist_rollout(&mut self, service: &ServiceName, id: &DeploymentId, old: &Rollout, new: Option<&Rollout>) {
         let s = || service.clone();
         for member in &old.members {
-            if new.is_none_or(|new| !new.members.contains(member)) {
+            // A member that has moved to another logical deployment is still borne.
+            let moved = self.state.rollout_of.get(&(s(), member.clone())).is_some_and(|of| of != id);
+            if !moved && new.is_none_or(|new| !new.members.contains(member)) {
                 self.state.bearers.take(&(Text::new(member.as_str()), s()));
             }
         }
@@ -307,10 +309,10 @@ impl Correlator {
             self.dirty.sweep(service, &new.environment, rank.clone());
             self.mark_hotfix_around(service, &new.environment, &rank);
         }
-        if let Some((repo, sha)) = &new.head {
-            if self.state.headed.put((s(), rank.clone()), ()).is_none() {
-                self.add_head(service, repo, sha, &rank);
-            }
+        if let Some((repo, sha)) = &new.head
+            && self.state.headed.put((s(), rank.clone()), ()).is_none()
+        {
+            self.add_head(service, repo, sha, &rank);
         }
         for (repo, sha) in new.listed.iter().flatten() {
             self.add_listed(service, repo, sha, &rank);
