@@ -4,7 +4,7 @@
 use crate::deployment::Rollout;
 use crate::message::{Address, Envelope, IncidentView, Message};
 use crate::rollouts::{name_of_id, name_of_sha, name_of_version};
-use crate::state::{BlameVerdict, Blamer, Named, Rank, State};
+use crate::state::{BlameVerdict, Blamer, Named, Rank, State, Told};
 use crate::task::Correlator;
 use model::event::{Cause, EnvironmentTier};
 use model::fact::FailureEvidence;
@@ -151,7 +151,8 @@ impl Correlator {
         }
     }
 
-    fn failure_window(&self, service: &ServiceName) -> Option<Span> {
+    /// The failure window of a service; `None` is unbounded.
+    pub(crate) fn failure_window(&self, service: &ServiceName) -> Option<Span> {
         self.catalog.service(service).failure_window.or(self.definitions.failure_window)
     }
 
@@ -204,7 +205,9 @@ impl Correlator {
                 self.state.remedies.put((service.clone(), deployment.clone(), id.clone()), ());
                 self.dirty.deployments.insert((service.clone(), deployment.clone()));
             }
-            self.tell_blamed(&service, &id, &old, &new);
+            let mut new = new;
+            new.told = self.to_tell(&service, &id, &new);
+            self.tell_blamed(&service, &id, old.told, new.told.clone());
             if new == BlameVerdict::default() {
                 self.state.verdicts.take(&key);
             } else {
@@ -214,27 +217,27 @@ impl Correlator {
         }
     }
 
-    /// Tells an incident's home which deployment of a dependency it blames.
-    fn tell_blamed(&mut self, service: &ServiceName, id: &IncidentId, old: &BlameVerdict, new: &BlameVerdict) {
-        let Some(view) = self.view_for(service, id).filter(|view| view.service != *service) else { return };
-        let of = |verdict: &BlameVerdict| {
-            let (deployment, rule) = verdict.blamed.clone()?;
-            let finish = self.state.rollouts.get(&(service.clone(), deployment.clone()))?.finished?;
-            (rule == FailureEvidence::Temporal).then_some((finish, deployment))
-        };
-        let deployment = of(new);
-        if deployment.is_none() && old.blamed.is_none() {
+    /// What an incident's home is to know of a dependency's deployment that it blames.
+    fn to_tell(&self, service: &ServiceName, id: &IncidentId, new: &BlameVerdict) -> Option<Told> {
+        let view = self.view_for(service, id).filter(|view| view.service != *service)?;
+        let (deployment, rule) = new.blamed.clone()?;
+        let finish = self.state.rollouts.get(&(service.clone(), deployment.clone()))?.finished?;
+        (rule == FailureEvidence::Temporal).then(|| (view.service.clone(), finish, deployment))
+    }
+
+    /// Tells an incident's home which deployment of a dependency it blames, and the one before that it does no more.
+    fn tell_blamed(&mut self, service: &ServiceName, id: &IncidentId, old: Option<Told>, new: Option<Told>) {
+        if old == new {
             return;
         }
-        self.messages.push(Envelope {
-            to: Address::Home(self.catalog.home_of_service(&view.service)),
-            message: Message::Blamed {
-                id: id.clone(),
-                of: view.service.clone(),
-                service: service.clone(),
-                deployment,
-            },
-        });
+        let moved = old.filter(|(of, ..)| new.as_ref().is_none_or(|(now, ..)| now != of));
+        let ended = moved.map(|(of, ..)| (of, None));
+        let begun = new.map(|(of, finish, deployment)| (of, Some((finish, deployment))));
+        for (of, deployment) in ended.into_iter().chain(begun) {
+            let to = Address::Home(self.catalog.home_of_service(&of));
+            let message = Message::Blamed { id: id.clone(), of, service: service.clone(), deployment };
+            self.messages.push(Envelope { to, message });
+        }
     }
 
     /// A dependency's home told which of its deployments an incident of this task blames.
@@ -245,7 +248,7 @@ impl Correlator {
         service: &ServiceName,
         deployment: Option<(Timestamp, DeploymentId)>,
     ) {
-        let key = (id.clone(), service.clone());
+        let key = (id.clone(), of.clone(), service.clone());
         match deployment {
             Some(deployment) => self.state.blamed_elsewhere.put(key, deployment),
             None => self.state.blamed_elsewhere.take(&key),
@@ -259,7 +262,7 @@ impl Correlator {
         let foreign = self.foreign_blame(service, id);
         let Some(view) = local else {
             let blamed = foreign.and_then(|(deployment, view)| self.blame_named(service, &deployment, &view));
-            return BlameVerdict { blamed, remedy: None };
+            return BlameVerdict { blamed, ..BlameVerdict::default() };
         };
         let relation = if view.service == *service {
             Relation::Own
@@ -267,7 +270,7 @@ impl Correlator {
             Relation::Dependant
         } else {
             let blamed = foreign.and_then(|(deployment, view)| self.blame_named(service, &deployment, &view));
-            return BlameVerdict { blamed, remedy: None };
+            return BlameVerdict { blamed, ..BlameVerdict::default() };
         };
         if relation == Relation::Own {
             let named = view.has_names().then(|| self.resolve_names(&view));
@@ -285,7 +288,7 @@ impl Correlator {
             (relation, _) => self.followed(service, &view, relation).map(|id| (id, FailureEvidence::Temporal)),
         };
         let remedy = if relation == Relation::Own { self.ended_by(service, &view) } else { None };
-        BlameVerdict { blamed, remedy }
+        BlameVerdict { blamed, remedy, told: None }
     }
 
     fn blame_named(
@@ -408,6 +411,7 @@ impl Correlator {
         if let Some((service, _)) = before.filter(|(service, _)| Some(service) != after.as_ref().map(|(s, _)| s)) {
             self.send_blame(id, of, service, None);
         }
+        self.signal_names(id, new.as_ref().map(|(named, view)| (named, view.as_ref())));
         match new {
             Some((named, view)) => {
                 self.state.named.put(key, named);

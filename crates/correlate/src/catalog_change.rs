@@ -96,6 +96,9 @@ impl Correlator {
             }
         }
         self.dirty.subscriptions.extend(subscribed);
+        // What incidents concluded stays until it is concluded anew: others were told of it.
+        let concluded: Vec<_> = self.state.verdicts.iter().map(|(key, _)| key.clone()).collect();
+        self.dirty.blames.extend(concluded);
         let flaky: Vec<_> = self.state.flaky.iter().map(|(key, _)| key.clone()).collect();
         self.dirty.flaky.extend(flaky);
         let foreign: Vec<_> = self.state.foreign_blames.iter().map(|((service, id, _), _)| (service.clone(), id.clone())).collect();
@@ -166,7 +169,6 @@ impl State {
         self.incident_home.clear();
         self.incidents_at.clear();
         self.incidents_naming.clear();
-        self.verdicts.clear();
         self.remedies.clear();
         self.failure_sources.clear();
         self.asking.clear();
@@ -174,5 +176,7 @@ impl State {
         self.pulls_of.clear();
         self.runs_on.clear();
         self.artifact_users.clear();
+        self.flags_at.clear();
+        self.cases.clear();
     }
 }

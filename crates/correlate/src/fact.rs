@@ -3,6 +3,7 @@
 use crate::contribute::label_scopes;
 use crate::deployment::Rollout;
 use crate::message::IncidentView;
+use crate::quality::{EVENTS, deployment_in};
 use crate::route::{Route, owner, route};
 use crate::state::{BlameVerdict, Blamer, Named, Rank, Thing};
 use crate::task::Correlator;
@@ -31,6 +32,8 @@ impl Correlator {
             };
             let before = recovery_of(self.state.published.get(&row_key).map(|published| &published.row));
             let row = self.deployment_fact(&service, &id).map(|row| Row::Deployment(Box::new(row)));
+            let old = deployment_in(self.state.published.get(&row_key).map(|published| &published.row)).cloned();
+            self.signal_deployment(&service, &id, old.as_ref(), deployment_in(row.as_ref()));
             let scopes = self
                 .state
                 .rollouts
@@ -208,8 +211,9 @@ impl Correlator {
                 .iter()
                 .filter_map(|view| view.repo.as_ref().map(|repo| Scope::new(format!("repo:{repo}"))))
                 .collect();
-            let row = own.map(|view| Row::Incident(Box::new(self.incident_fact(&view))));
-            self.publish(RowKey::Incident(id), row, scopes, false);
+            let row = own.map(|view| self.incident_fact(&view));
+            self.signal_incident(&id, row.as_ref());
+            self.publish(RowKey::Incident(id), row.map(|row| Row::Incident(Box::new(row))), scopes, false);
         }
     }
 
@@ -257,10 +261,11 @@ impl Correlator {
 
     /// Without a deployment of its own service: of the dependencies' that it blames the one that finished last.
     fn blamed_dependency(&self, view: &IncidentView) -> (Option<DeploymentId>, Option<FailureEvidence>) {
-        let from = (view.id.clone(), ServiceName::default());
-        let blamed = self.state.blamed_elsewhere.range(from..).take_while(|((id, _), _)| *id == view.id);
+        let from = (view.id.clone(), view.service.clone(), ServiceName::default());
+        let blamed = self.state.blamed_elsewhere.range(from..);
+        let blamed = blamed.take_while(|((id, of, _), _)| *id == view.id && *of == view.service);
         let config = self.catalog.service(&view.service);
-        let still = blamed.filter(|((_, service), _)| config.dependencies.contains(service));
+        let still = blamed.filter(|((.., service), _)| config.dependencies.contains(service));
         match still.map(|(_, at)| at).max() {
             Some((_, id)) => (Some(id.clone()), Some(FailureEvidence::Temporal)),
             None => (None, None),
@@ -289,6 +294,11 @@ impl Correlator {
             _ => None,
         });
         let key = RowKey::FlagChange(source.clone(), id.clone());
+        let old = match self.state.published.get(&key).map(|published| &published.row) {
+            Some(Row::FlagChange(old)) => Some(old.clone()),
+            _ => None,
+        };
+        self.place_flag(old.as_deref(), row.as_ref());
         self.publish(key, row.map(|row| Row::FlagChange(Box::new(row))), Vec::new(), false);
     }
 
@@ -318,8 +328,7 @@ impl Correlator {
         for order in std::mem::take(&mut self.dirty.parked) {
             let Some(event) = self.state.records.get(&(Thing::Parked, order)).cloned() else { continue };
             let parked = self.parked_row(&event);
-            let key = RowKey::ParkedEvent(parked.source.clone(), parked.event_id.clone(), parked.hash.clone());
-            self.publish(key, Some(Row::ParkedEvent(Box::new(parked))), Vec::new(), false);
+            self.put_parked(EVENTS, parked, true);
         }
     }
 

@@ -21,6 +21,7 @@ mod graph;
 mod merge;
 mod pool;
 mod pulls;
+mod quality;
 mod questions;
 mod rollouts;
 mod route;

@@ -3,11 +3,11 @@
 
 use crate::merge::{final_run_began, last};
 use crate::message::{Address, Envelope, IncidentView, Message};
+use crate::quality::INCIDENTS;
 use crate::route::{POOL, owner};
 use crate::state::Thing;
 use crate::task::Correlator;
 use model::event::{CorrectionTarget, EnvironmentTier, IncidentEvent, IncidentState, Names};
-use model::fact::{Row, RowKey};
 use model::{DeliveryEvent, EventBody, HomeKey, IncidentId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -132,11 +132,7 @@ impl Correlator {
         // Without an owner its records wait for the catalog; with one they no longer do.
         for record in &records {
             let parked = self.parked_row(record);
-            let key = RowKey::ParkedEvent(parked.source.clone(), parked.event_id.clone(), parked.hash.clone());
-            let row = view.is_none().then(|| Row::ParkedEvent(Box::new(parked)));
-            if row.is_some() || self.state.published.contains(&key) {
-                self.publish(key, row, Vec::new(), false);
-            }
+            self.put_parked(INCIDENTS, parked, view.is_none());
         }
         view
     }

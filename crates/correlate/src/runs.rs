@@ -45,6 +45,7 @@ impl Correlator {
                 self.dirty.flaky.insert((repo.clone(), run.workflow.clone(), run.commit_sha.clone()));
                 scopes.push(Scope::new(format!("repo:{repo}")));
             }
+            self.signal_run(&repo, &run_id, attempt, new.as_ref());
             self.publish(key, new.map(|run| Row::PipelineRun(Box::new(run))), scopes, false);
         }
         self.settle_flaky();
@@ -93,6 +94,7 @@ impl Correlator {
         for key in std::mem::take(&mut self.dirty.flaky) {
             let new = self.flaky_on(&key.0, &key.1, &key.2);
             let old = self.state.flaky.get(&key).cloned();
+            self.signal_flaky(&key, new.as_ref());
             if old == new {
                 continue;
             }
@@ -122,8 +124,9 @@ impl Correlator {
         }
         let (at, ..) = ended.last()?.clone();
         let first_failure = ended.iter().position(|(.., passed)| !passed);
-        let flaky = first_failure.is_some_and(|first| ended.iter().skip(first).any(|(.., passed)| *passed));
-        Some(Flaky { at, flaky })
+        let since = first_failure.and_then(|first| ended.iter().skip(first).find(|(.., passed)| *passed));
+        let since = since.map(|(at, ..)| *at);
+        Some(Flaky { at, flaky: since.is_some(), since })
     }
 
     /// Adds (or, −1, takes away) what a workflow's state on a commit contributes.

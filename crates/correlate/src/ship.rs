@@ -44,6 +44,7 @@ impl Correlator {
             self.mark_runs_on(&repo, &sha);
             self.mark_naming(&service, &crate::rollouts::name_of_sha(&sha));
             let shipped = self.ship(&service, &repo, &sha);
+            self.signal_commit(&service, &repo, &sha, shipped.as_ref().map_err(|why| *why));
             let key = RowKey::Change(service.clone(), repo.clone(), sha.clone());
             let place = (service.clone(), repo.clone(), sha.clone());
             let old = self.state.counted.get(&place).cloned();

@@ -4,6 +4,7 @@
 use crate::corrections::Standing;
 use crate::deployment::{Attempt, Chain, Rollout};
 use crate::message::{IncidentView, Match};
+use crate::quality::Signal;
 use model::event::PullRequestEvent;
 use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
@@ -99,7 +100,12 @@ pub struct BlameVerdict {
     pub blamed: Option<(DeploymentId, FailureEvidence)>,
     /// The deployment that ended it.
     pub remedy: Option<DeploymentId>,
+    /// What the incident's home was told of it, where that is another service's.
+    pub told: Option<Told>,
 }
+
+/// A dependency's deployment that an incident blames: the incident's service, the deployment's finish and id.
+pub type Told = (ServiceName, Timestamp, DeploymentId);
 
 /// What an incident's names came to at its own home.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +169,8 @@ pub struct Flaky {
     pub at: Timestamp,
     /// Failed and later passed.
     pub flaky: bool,
+    /// When it first passed after a failure.
+    pub since: Option<Timestamp>,
 }
 
 /// (service, repository, revert, reverted).
@@ -243,8 +251,8 @@ pub struct State {
     pub verdicts: Table<(ServiceName, IncidentId), BlameVerdict>,
     /// What the names of a service's incidents came to.
     pub named: Table<(IncidentId, ServiceName), Named>,
-    /// Deployments of dependencies that this task's incidents blame.
-    pub blamed_elsewhere: Table<(IncidentId, ServiceName), (Timestamp, DeploymentId)>,
+    /// Deployments of dependencies that incidents blame: (incident, its service, the dependency).
+    pub blamed_elsewhere: Table<(IncidentId, ServiceName, ServiceName), (Timestamp, DeploymentId)>,
     /// Deployments that incidents of other services name: (service, incident, the incident's service).
     pub foreign_blames: Table<(ServiceName, IncidentId, ServiceName), (DeploymentId, Arc<IncidentView>)>,
     /// Remedy → incidents.
@@ -283,6 +291,10 @@ pub struct State {
     pub pooled: Table<IncidentId, IncidentId>,
     /// The pool: what each home was told.
     pub told: Table<(IncidentId, HomeKey), Arc<IncidentView>>,
+    /// Changes of production flags of a service, in order of time, by source and event.
+    pub flags_at: Table<(ServiceName, Timestamp, Text, Text), Text>,
+    /// Signals that several things may raise: (signal, subject, since, case).
+    pub cases: Table<(Text, Text, Timestamp, Text), Signal>,
     /// Rows as they were last published.
     pub published: Table<RowKey, Published>,
 }
@@ -344,6 +356,8 @@ model::stateful!(State {
     54 => counted,
     55 => blamed_elsewhere,
     56 => corrections,
+    57 => flags_at,
+    58 => cases,
 } restored |_| {});
 
 impl State {
