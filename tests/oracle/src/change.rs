@@ -151,10 +151,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The label of a commit for a service.
+    /// The label of a commit for a service; of one that no graph holds, the earliest deployment that lists it.
     pub fn label_of(&self, service: &str, repo: &str, sha: &str) -> Option<usize> {
-        let node = *self.graphs.get(repo)?.index.get(sha)?;
-        self.labels.get(&(service.to_owned(), repo.to_owned()))?[node]
+        let free = self.free_labels.get(&(service.to_owned(), repo.to_owned(), sha.to_owned())).copied();
+        let in_graph = || {
+            let node = *self.graphs.get(repo)?.index.get(sha)?;
+            self.labels.get(&(service.to_owned(), repo.to_owned()))?[node]
+        };
+        in_graph().or(free)
     }
 
     /// Whether the first deployment of the service took this commit in without shipping it.
@@ -169,7 +173,10 @@ impl<'a> World<'a> {
         match self.settings.first_deployment.as_str() {
             "all" => false,
             "none" => true,
-            _ => self.head[index] != self.graphs[repo].index.get(sha).map(|node| (repo.to_owned(), *node)),
+            _ => {
+                let node = self.graphs.get(repo).and_then(|graph| graph.index.get(sha));
+                node.is_none() || self.head[index] != node.map(|node| (repo.to_owned(), *node))
+            }
         }
     }
 

@@ -94,17 +94,20 @@ impl Failures {
     fn reverts(&mut self, world: &World) {
         for ((service, repo), labels) in &world.labels {
             let graph = &world.graphs[repo];
-            let touches =
-                |node: usize| world.catalog.touches(service, repo, graph.commits[node].paths.as_ref());
+            let touches = |node: Option<usize>| {
+                let paths = node.and_then(|node| graph.commits[node].paths.as_ref());
+                world.catalog.touches(service, repo, paths)
+            };
             for node in 0..labels.len() {
                 for reverted in &graph.commits[node].reverts {
-                    let Some(target) = graph.index.get(reverted).copied() else { continue };
-                    let (Some(by), Some(blamed)) = (labels[node], labels[target]) else { continue };
+                    let target = graph.index.get(reverted).copied();
+                    let blamed = world.label_of(service, repo, reverted);
+                    let (Some(by), Some(blamed)) = (labels[node], blamed) else { continue };
                     let later = world.deployments[blamed].order() < world.deployments[by].order();
                     let swallowed = world.swallowed(blamed, repo, reverted)
                         || world.swallowed(by, repo, &graph.shas[node]);
-                    let revert_of_revert = !graph.commits[target].reverts.is_empty();
-                    let counts = touches(node) && touches(target) && !swallowed && !revert_of_revert;
+                    let revert_of_revert = target.is_some_and(|target| !graph.commits[target].reverts.is_empty());
+                    let counts = touches(Some(node)) && touches(target) && !swallowed && !revert_of_revert;
                     if later && counts && within(world, blamed, by) {
                         self.remedies.insert((blamed, 3, by));
                     }

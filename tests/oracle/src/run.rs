@@ -59,10 +59,8 @@ pub fn runs(records: &BTreeMap<(String, String, u64), Vec<&Record>>, world: &Wor
     let deployed = |repo: &String, sha: &String| {
         let services = world.catalog.services_of_repo(repo);
         let ends = services.iter().filter_map(|service| {
-            let free = world.free_labels.get(&(service.clone(), repo.clone(), sha.clone())).copied();
-            let index = world.label_of(service, repo, sha).or(free)?;
-            let known = world.graphs.get(repo).is_some_and(|graph| graph.index.contains_key(sha));
-            (!known || !world.swallowed(index, repo, sha)).then(|| world.deployments[index].end())
+            let index = world.label_of(service, repo, sha)?;
+            (!world.swallowed(index, repo, sha)).then(|| world.deployments[index].end())
         });
         ends.min()
     };
