@@ -127,7 +127,19 @@ impl Correlator {
 
     /// Marks the incidents that a deployment with this finish may be blamed by, or shield another from.
     pub(crate) fn mark_incidents_after(&mut self, service: &ServiceName, finish: Timestamp) {
-        let until = self.failure_window(service).map_or(Timestamp::MAX, |window| finish.plus(window));
+        let until = match self.failure_window(service) {
+            Some(window) => finish.plus(window),
+            // However late, an incident follows the next one that succeeded rather than this one.
+            None => {
+                let from = (service.clone(), Rank::at(finish.plus(Span::from_micros(1))));
+                let later = self.state.serving.range(from..).take_while(|((s, _), ())| s == service);
+                let mut later = later.map(|((s, rank), ())| (s.clone(), rank.id.clone(), rank.finish));
+                let next = later.find(|(s, id, _)| {
+                    self.state.rollouts.get(&(s.clone(), id.clone())).is_some_and(Rollout::succeeded)
+                });
+                next.map_or(Timestamp::MAX, |(.., finish)| finish)
+            }
+        };
         let from = (service.clone(), finish, IncidentId::default());
         let after = self.state.incidents_at.range(from..).take_while(|((s, at, _), ())| s == service && *at <= until);
         let after: Vec<_> = after.map(|((service, _, id), ())| (service.clone(), id.clone())).collect();
@@ -153,7 +165,8 @@ impl Correlator {
 
     /// The failure window of a service; `None` is unbounded.
     pub(crate) fn failure_window(&self, service: &ServiceName) -> Option<Span> {
-        self.catalog.service(service).failure_window.or(self.definitions.failure_window)
+        let own = self.catalog.service(service).failure_window.filter(|_| !self.definitions.is_devlake());
+        own.or(self.definitions.failure_window)
     }
 
     /// Whether an incident is of the kind that blames at all: production, severe enough, no drill.
@@ -357,7 +370,7 @@ impl Correlator {
     fn followed(&self, service: &ServiceName, view: &IncidentView, relation: Relation) -> Option<DeploymentId> {
         let by_change = matches!(view.cause, None | Some(Cause::Change | Cause::Unknown));
         let by_dependency = relation == Relation::Dependant && view.cause == Some(Cause::Dependency);
-        if !(by_change || by_dependency) {
+        if !(by_change || by_dependency || self.definitions.is_devlake()) {
             return None;
         }
         let recent = self.most_recent(service, view.started_at)?;
@@ -372,6 +385,14 @@ impl Correlator {
     /// The deployment of a service that served at an instant.
     pub(crate) fn most_recent(&self, service: &ServiceName, at: Timestamp) -> Option<Rank> {
         let from = (service.clone(), Rank::at(Timestamp::MIN));
+        if self.definitions.is_devlake() {
+            // DevLake: `finished_date < created_date` and `result = SUCCESS`.
+            let before = self.state.serving.range(from..(service.clone(), Rank::at(at))).rev();
+            let succeeded = |id: &DeploymentId| {
+                self.state.rollouts.get(&(service.clone(), id.clone())).is_some_and(Rollout::succeeded)
+            };
+            return before.map(|((_, rank), ())| rank).find(|rank| succeeded(&rank.id)).cloned();
+        }
         let to = (service.clone(), Rank::at(at.plus(Span::from_micros(1))));
         self.state.serving.range(from..to).next_back().map(|((_, rank), ())| rank.clone())
     }

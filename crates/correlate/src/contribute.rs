@@ -3,7 +3,7 @@
 use crate::state::Published;
 use catalog::Catalog;
 use model::event::{EnvironmentTier, RunState};
-use model::fact::{Change, Deployment, FailureEvidence, Incident, Outcome, PipelineRun, Row};
+use model::fact::{Change, Deployment, FailureEvidence, Incident, Outcome, PipelineRun, PullRequest, Row};
 use model::metric::{ContributionKey, Delta, Metric};
 use model::{Calendar, Definitions, RepoName, Scope, Text, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +19,11 @@ pub fn contributions(
     definitions: &Definitions,
 ) -> Vec<(ContributionKey, Delta)> {
     let cases = match &published.row {
-        Row::Deployment(deployment) => deployment_cases(deployment, published.failure_source),
-        Row::Change(change) => change_cases(change, definitions),
-        Row::Incident(incident) => incident_cases(incident),
+        Row::Deployment(deployment) => deployment_cases(deployment, published.failure_source, definitions),
+        // Under DevLake's profile the unit of a lead time is the pull request.
+        Row::Change(change) if !definitions.is_devlake() => change_cases(change, definitions),
+        Row::PullRequest(pull) if definitions.is_devlake() => pull_cases(pull, definitions),
+        Row::Incident(incident) => incident_cases(incident, definitions),
         Row::PipelineRun(run) => run_cases(run),
         _ => return Vec::new(),
     };
@@ -31,6 +33,7 @@ pub fn contributions(
         match &published.row {
             Row::Deployment(row) => scopes.extend(catalog.scopes(&row.service, at)),
             Row::Change(row) => scopes.extend(catalog.scopes(&row.service, at)),
+            Row::PullRequest(row) => scopes.extend(row.service.iter().flat_map(|service| catalog.scopes(service, at))),
             Row::Incident(row) => scopes.extend(catalog.scopes(&row.service, at)),
             Row::PipelineRun(row) => scopes.extend(scopes_of_repo(catalog, &row.repo, at)),
             _ => {}
@@ -43,7 +46,7 @@ pub fn contributions(
     out
 }
 
-fn deployment_cases(row: &Deployment, failure_source: bool) -> Vec<Case> {
+fn deployment_cases(row: &Deployment, failure_source: bool, definitions: &Definitions) -> Vec<Case> {
     let Some(finish) = row.finished_at else { return Vec::new() };
     if row.tier != EnvironmentTier::Production || row.drill {
         return Vec::new();
@@ -77,9 +80,14 @@ fn deployment_cases(row: &Deployment, failure_source: bool) -> Vec<Case> {
         add(Metric::CanarySuccessRate, Delta::rate(promoted));
     }
     if let (true, false, Some(at), Some(seconds)) = (failure_source, row.skewed, row.recovered_at, row.recovery_s) {
-        cases.push((Metric::RecoveryTime, at, Delta::sample(seconds)));
+        cases.push((Metric::RecoveryTime, at, Delta::sample(told(seconds, definitions))));
     }
     cases
+}
+
+/// DevLake tells recoveries in whole minutes, rounded down (`TIMESTAMPDIFF(MINUTE, …)`, `lead_time_minutes`).
+fn told(seconds: i64, definitions: &Definitions) -> i64 {
+    if definitions.is_devlake() { seconds - seconds.rem_euclid(60) } else { seconds }
 }
 
 fn failed(row: &Deployment) -> Delta {
@@ -102,16 +110,27 @@ fn change_cases(row: &Change, definitions: &Definitions) -> Vec<Case> {
     }
 }
 
-fn incident_cases(row: &Incident) -> Vec<Case> {
+/// A merged pull request with a deployment is one sample: its cycle time.
+fn pull_cases(row: &PullRequest, definitions: &Definitions) -> Vec<Case> {
+    let excluded = row.author_kind.is_some_and(|kind| definitions.lead_time_exclude.contains(&kind));
+    match (row.deployed_at, row.lead_time_s) {
+        (Some(at), Some(seconds)) if !excluded => vec![(Metric::ChangeLeadTime, at, Delta::sample(seconds))],
+        _ => Vec::new(),
+    }
+}
+
+fn incident_cases(row: &Incident, definitions: &Definitions) -> Vec<Case> {
     if row.tier != EnvironmentTier::Production || row.drill {
         return Vec::new();
     }
     let mut cases = Vec::new();
-    let told = |seconds: Option<i64>| seconds.filter(|seconds| *seconds >= 0);
-    if let (Some(at), Some(seconds)) = (row.resolved_at, told(row.time_to_restore_s)) {
-        cases.push((Metric::TimeToRestore, at, Delta::sample(seconds)));
+    let sound = |seconds: Option<i64>| seconds.filter(|seconds| *seconds >= 0);
+    if let (Some(resolved), Some(seconds)) = (row.resolved_at, sound(row.time_to_restore_s)) {
+        // DevLake's dashboards select incidents by when they were created.
+        let at = if definitions.is_devlake() { row.started_at } else { resolved };
+        cases.push((Metric::TimeToRestore, at, Delta::sample(told(seconds, definitions))));
     }
-    if let Some(seconds) = told(row.time_to_detect_s) {
+    if let Some(seconds) = sound(row.time_to_detect_s) {
         cases.push((Metric::TimeToDetect, row.detected_at, Delta::sample(seconds)));
     }
     cases

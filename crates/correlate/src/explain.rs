@@ -427,6 +427,10 @@ impl Correlator {
                     Some(at) => at,
                     None => continue,
                 },
+                Row::PullRequest(row) => match row.deployed_at {
+                    Some(at) => at,
+                    None => continue,
+                },
                 _ => continue,
             };
             let mine: Vec<Delta> = contributions(published, &self.catalog, &self.calendar, &self.definitions)
@@ -484,7 +488,9 @@ impl Correlator {
             }
             (Row::Change(row), Metric::ChangeLeadTime) => {
                 let excluded = row.author_kind.is_some_and(|kind| self.definitions.lead_time_exclude.contains(&kind));
-                if row.skewed {
+                if self.definitions.is_devlake() {
+                    Some(("the profile counts pull requests".to_owned(), Some("profile")))
+                } else if row.skewed {
                     Some(("its lead time is negative: clock skew".to_owned(), None))
                 } else if excluded {
                     Some(("its author is excluded".to_owned(), Some("lead_time.exclude")))
@@ -510,6 +516,7 @@ fn name_of(row: &Row) -> String {
         Row::Deployment(row) => format!("deployment {} of {}", row.deployment_id, row.service),
         Row::Change(row) => format!("commit {} of {}", row.commit_sha, row.service),
         Row::Incident(row) => format!("incident {} of {}", row.incident_id, row.service),
+        Row::PullRequest(row) => format!("pull request {} of {}", row.number, row.repo),
         Row::PipelineRun(row) => format!("run {} attempt {} of {}", row.run_id, row.attempt, row.repo),
         _ => String::new(),
     }

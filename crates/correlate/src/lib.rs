@@ -13,6 +13,7 @@ pub mod state;
 mod blame;
 mod catalog_change;
 mod corrections;
+mod devlake;
 mod dirty;
 mod evidence;
 pub mod explain;

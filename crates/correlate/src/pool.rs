@@ -168,6 +168,8 @@ impl Correlator {
             self.corrected(CorrectionTarget::Incident, ids(), |set| set.deployment_id.clone());
         let names = match corrected_deployment {
             Some(deployment) => Names { deployment_id: Some(deployment), ..Names::default() },
+            // DevLake links an incident by time, whatever it names.
+            None if self.definitions.is_devlake() => Names::default(),
             None => field!(names).unwrap_or_default(),
         };
         let named = DeliveryEvent {

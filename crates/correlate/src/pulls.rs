@@ -1,11 +1,12 @@
 //! Pull requests: their records merged, their deployment found.
 
+use crate::contribute::label_scopes;
 use crate::merge::{final_run_began, last};
 use crate::state::{Pull, PullRole, Rank, Thing};
 use crate::task::Correlator;
 use model::event::{ListedCommit, PullRequestEvent, PullRequestState, Review};
 use model::fact::{PullRequest, Row, RowKey};
-use model::{DeliveryEvent, EventBody, RepoName, ServiceName, Sha, Text, Timestamp};
+use model::{DeliveryEvent, EventBody, RepoName, Scope, ServiceName, Sha, Text, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -73,7 +74,9 @@ impl Correlator {
                 EventBody::Review(Review { submitted_at, .. }) => Some(*submitted_at),
                 _ => None,
             });
-            let first_reviewed_at = reviews.filter(|at| merged_at.is_none_or(|merged| *at < merged)).min();
+            // DevLake takes the first review whenever it was.
+            let counts = |at: &Timestamp| self.definitions.is_devlake() || merged_at.is_none_or(|merged| *at < merged);
+            let first_reviewed_at = reviews.filter(counts).min();
             Pull { merged, first_reviewed_at }
         });
         let old = self.state.pulls.get(&key).cloned();
@@ -129,9 +132,18 @@ impl Correlator {
     pub(crate) fn settle_pulls(&mut self) {
         for (repo, number) in std::mem::take(&mut self.dirty.pulls) {
             let row = self.state.pulls.get(&(repo.clone(), number)).map(|pull| self.pull_fact(&repo, pull));
+            let scopes = row.as_ref().map(|row| self.pull_scopes(row)).unwrap_or_default();
             let key = RowKey::PullRequest(repo, number);
-            self.publish(key, row.map(|row| Row::PullRequest(Box::new(row))), Vec::new(), false);
+            self.publish(key, row.map(|row| Row::PullRequest(Box::new(row))), scopes, false);
         }
+    }
+
+    /// The scopes of a pull request that the catalog does not give: its repository, its deployment's labels.
+    fn pull_scopes(&self, row: &PullRequest) -> Vec<Scope> {
+        let shipped = row.service.clone().zip(row.deployment_id.clone());
+        let rollout = shipped.and_then(|key| self.state.rollouts.get(&key));
+        let labels = rollout.map(|rollout| label_scopes(&rollout.labels, &self.definitions)).unwrap_or_default();
+        std::iter::once(Scope::new(format!("repo:{}", row.repo))).chain(labels).collect()
     }
 
     fn pull_fact(&self, repo: &RepoName, pull: &Pull) -> PullRequest {
@@ -155,7 +167,7 @@ impl Correlator {
         let skewed = spans.iter().flatten().any(|span| span.is_negative());
         let [coding_s, pickup_s, review_s, waiting_s, deploying_s, lead_time_s] =
             spans.map(|span| span.map(|span| span.seconds()));
-        PullRequest {
+        let row = PullRequest {
             repo: repo.clone(),
             number: merged.number,
             state: merged.state,
@@ -175,7 +187,8 @@ impl Correlator {
             lead_time_s,
             skewed,
             author_kind: merged.author_kind,
-        }
+        };
+        if self.definitions.is_devlake() { self.as_devlake(row, pull) } else { row }
     }
 
     /// The deployment that shipped a pull request: of the services that it touches the earliest, those apart
@@ -188,7 +201,9 @@ impl Correlator {
             .filter(|service| self.pull_touches(service, repo, pull))
             .filter_map(|service| {
                 let of = |sha: &Sha| Some((self.state.label(&service, repo, sha)?, sha.clone()));
-                let (label, sha) = merge.and_then(of).or_else(|| of(&pull.merged.head_sha))?;
+                // DevLake knows a pull request's deployment by its merge commit only.
+                let head = || of(&pull.merged.head_sha).filter(|_| !self.definitions.is_devlake());
+                let (label, sha) = merge.and_then(of).or_else(head)?;
                 (!self.swallowed(&service, &label, &sha)).then_some((label, service))
             })
             .min()

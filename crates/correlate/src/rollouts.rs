@@ -243,7 +243,8 @@ impl Correlator {
         let rank = Rank { finish, id: id.clone() };
         // Whatever it is now, the commits that it held are to be looked at: their deployment has changed.
         self.mark_held(service, &rank);
-        if old.serves() && !new.is_some_and(|new| new.serves() && new.finished == old.finished) {
+        let alike = |new: &Rollout| new.serves() && new.finished == old.finished && new.outcome == old.outcome;
+        if old.serves() && !new.is_some_and(alike) {
             self.state.serving.take(&(s(), rank.clone()));
             self.mark_incidents_after(service, finish);
         }

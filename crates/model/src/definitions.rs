@@ -106,6 +106,33 @@ impl Default for Definitions {
 }
 
 impl Definitions {
+    /// The `devlake` profile: the settings under which the same code gives Apache DevLake's numbers.
+    ///
+    /// Source: `backend/plugins/dora/tasks` of apache/incubator-devlake.
+    /// - `change_lead_time_calculator.go`: a deployment without an earlier successful one ships nothing.
+    /// - `incident_deploy_connector.go`: an incident of any severity follows the latest successful deployment,
+    ///   however long ago. Nothing else is evidence: a window of less than nothing admits no rollback, revert or
+    ///   hotfix, and every deployment counts in the rate whether or not incidents are told.
+    /// - The dashboards count each deployment by its own id: parts are one only where the vendor says so.
+    pub fn devlake() -> Self {
+        Self {
+            profile: Profile::Devlake,
+            first_deployment: FirstDeployment::None,
+            failure_window: None,
+            remediation_window: Span::from_seconds(-1),
+            // Less than any distance, overlapping parts included.
+            merge_within: Span::from_days(-36_500),
+            min_severity: Severity::Sev5,
+            failure_evidence_suffices: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the profile is Apache DevLake's.
+    pub fn is_devlake(&self) -> bool {
+        self.profile == Profile::Devlake
+    }
+
     /// Twelve hexadecimal digits that change whenever a definition does: the `definition` of every row.
     pub fn hash(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
