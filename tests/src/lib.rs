@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 pub mod history;
+pub mod story;
 pub mod twin;
 
 use model::fact::{Row, RowChange, RowKey};
