@@ -7,11 +7,12 @@
 use catalog::Catalog;
 use model::fact::{PullRequest, Row};
 use model::metric::DoraStep;
-use model::{Definitions, Timestamp};
+use model::{Definitions, DeliveryEvent, Timestamp};
+use oracle::organisation::{self, Random};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use streamgauge_tests::Tables;
 use streamgauge_tests::story::{REPO, commit, deploy, event, incident, reverting, t, with};
+use streamgauge_tests::{Tables, twin};
 use topology::Topology;
 
 /// Seconds after the story's minute.
@@ -108,7 +109,11 @@ fn the_lead_time_is_the_pull_requests_cycle_time_in_minutes_rounded_up() {
 
     for scope in [&format!("repo:{REPO}"), "org:default", &format!("service:{REPO}")] {
         let lead = step(&tables, scope, "change_lead_time");
-        assert_eq!((lead.value, lead.samples), (Some(152.0 * 60.0), 1), "{scope}: one sample, and none of commits");
+        assert_eq!(
+            (lead.value, lead.samples),
+            (Some(152.0 * 60.0), 1),
+            "{scope}: one sample, and none of commits"
+        );
     }
 }
 
@@ -123,7 +128,8 @@ fn a_negative_span_is_null_and_counts_as_nothing() {
     story[3] = with(commit("b2", &["b1"], 50), json!({"authored_at": at(60, 30)}));
     assert_eq!(pull(&devlake(&story)).coding_s, Some(0));
     // The first review counts whenever it was: after the merge there is no review time.
-    story[5] = event("review", "r1", 150, json!({"number": 1, "submitted_at": at(150, 0), "state": "approved"}));
+    story[5] =
+        event("review", "r1", 150, json!({"number": 1, "submitted_at": at(150, 0), "state": "approved"}));
     let row = pull(&devlake(&story));
     assert_eq!((row.pickup_s, row.review_s), (Some(90 * 60), None));
 }
@@ -161,7 +167,9 @@ fn every_incident_is_linked_to_the_latest_successful_deployment_before_it() {
     story.push(incident("sharp", "open", 180, json!({"started_at": t(180)})));
     story.push(incident("early", "open", 10, json!({"started_at": t(10)})));
     // A partial rollout is no `SUCCESS`.
-    let part = |id, name, state| with(deploy(id, "m", 300), json!({"rollout_id": "r", "part": name, "state": state}));
+    let part = |id, name, state| {
+        with(deploy(id, "m", 300), json!({"rollout_id": "r", "part": name, "state": state}))
+    };
     story.extend([part("p1", "eu", "succeeded"), part("p2", "us", "failed")]);
     let tables = devlake(&story);
     assert_eq!(blamed(&tables, "late").as_deref(), Some("d2"));
@@ -209,4 +217,42 @@ fn recovery_and_restore_are_in_minutes_rounded_down() {
     assert_eq!(step(&tables, "org:default", "recovery_time").value, Some(60.0 * 60.0));
     // lead_time_minutes: 03:20:10 → 04:00:59 is 40 min 49 s → 40.
     assert_eq!(step(&tables, "org:default", "time_to_restore").value, Some(40.0 * 60.0));
+}
+
+#[test]
+fn order_copies_and_partitions_do_not_reach_a_table_under_this_profile_either() {
+    let model = oracle::organisation::catalog();
+    let definitions = Definitions::devlake();
+    let catalog = twin::catalog(&model, &definitions);
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let values = (0..5 + random.below(60)).map(|number| organisation::event(&mut random, number));
+        let mut events: Vec<DeliveryEvent> = values
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|value| model::json::from_value(value).ok())
+            .collect();
+        let told = |events: &[DeliveryEvent], tasks: u32, every: usize| {
+            let mut topology = Topology::new(definitions.clone(), catalog.clone(), tasks);
+            let mut tables = Tables::default();
+            for (index, event) in events.iter().enumerate() {
+                topology.process_event(event.clone());
+                if index % every == 0 {
+                    topology.settle(false);
+                    tables.load(&topology.commit());
+                }
+            }
+            topology.settle(true);
+            tables.load(&topology.commit());
+            tables
+        };
+        let plain = told(&events, 1, usize::MAX);
+        for _ in 0..random.below(20) {
+            events.push(random.pick(&events));
+        }
+        random.shuffle(&mut events);
+        let again = told(&events, random.pick(&[1, 3, 12]), 1 + random.below(5) as usize);
+        let found = twin::differences(&twin::of_engine(&again), &twin::of_engine(&plain), 5);
+        assert!(plain == again, "seed {seed}: (\"oracle\" is the plain run)\n{}", found.join("\n"));
+    }
 }

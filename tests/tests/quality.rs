@@ -68,7 +68,8 @@ fn signals(toml: &str, events: &[Value]) -> Signals {
 /// The one signal of a kind, and what it is about.
 #[track_caller]
 fn only<'a>(found: &'a Signals, signal: &str, subject: &str) -> &'a DataQuality {
-    let named: Vec<&str> = found.keys().filter(|(s, _)| s == signal).map(|(_, subject)| subject.as_str()).collect();
+    let named: Vec<&str> =
+        found.keys().filter(|(s, _)| s == signal).map(|(_, subject)| subject.as_str()).collect();
     assert_eq!(named, [subject], "{signal}");
     let row = &found[&(signal.to_owned(), subject.to_owned())];
     assert!(!row.detail.is_empty() && !row.remedy.is_empty());
@@ -118,8 +119,11 @@ fn a_recovery_a_restore_and_a_run_that_end_before_they_began_are_clock_skew() {
         "started_at": t(30), "finished_at": t(25)});
     story.push(event("pipeline_run", "r", 30, run));
     let found = signals(SHOP, &story);
-    let skewed: Vec<&str> =
-        found.keys().filter(|(signal, _)| signal == "clock_skew").map(|(_, subject)| subject.as_str()).collect();
+    let skewed: Vec<&str> = found
+        .keys()
+        .filter(|(signal, _)| signal == "clock_skew")
+        .map(|(_, subject)| subject.as_str())
+        .collect();
     assert_eq!(skewed, [&format!("{REPO} r 1"), "i", "shop d2"]);
 }
 
@@ -180,7 +184,8 @@ fn what_waits_for_the_catalog_is_unattributed_by_claim_since_the_first_that_wait
     assert_eq!(row.since.to_string(), t(20));
     assert!(row.remedy.contains("argocd:till"), "{}", row.remedy);
 
-    let claimed = SHOP.replace("[[services.teams]]", "aliases = [\"argocd:till\", \"pagerduty:P1\"]\n[[services.teams]]");
+    let claimed = SHOP
+        .replace("[[services.teams]]", "aliases = [\"argocd:till\", \"pagerduty:P1\"]\n[[services.teams]]");
     none(&signals(&claimed, &story), "unattributed");
 }
 

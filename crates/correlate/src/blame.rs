@@ -141,7 +141,8 @@ impl Correlator {
             }
         };
         let from = (service.clone(), finish, IncidentId::default());
-        let after = self.state.incidents_at.range(from..).take_while(|((s, at, _), ())| s == service && *at <= until);
+        let after =
+            self.state.incidents_at.range(from..).take_while(|((s, at, _), ())| s == service && *at <= until);
         let after: Vec<_> = after.map(|((service, _, id), ())| (service.clone(), id.clone())).collect();
         self.dirty.blames.extend(after);
     }
@@ -149,7 +150,8 @@ impl Correlator {
     /// Marks the incidents of a service that state a name.
     pub(crate) fn mark_naming(&mut self, service: &ServiceName, name: &Text) {
         let from = (service.clone(), name.clone(), IncidentId::default());
-        let naming = self.state.incidents_naming.range(from..).take_while(|((s, n, _), ())| s == service && n == name);
+        let naming =
+            self.state.incidents_naming.range(from..).take_while(|((s, n, _), ())| s == service && n == name);
         let naming: Vec<_> = naming.map(|((service, _, id), ())| (service.clone(), id.clone())).collect();
         self.dirty.blames.extend(naming);
         // Incidents of other homes name deployments by id only; their answer carries what they need.
@@ -183,7 +185,11 @@ impl Correlator {
     }
 
     /// The deployment of a service that an incident of another service names.
-    fn foreign_blame(&self, service: &ServiceName, id: &IncidentId) -> Option<(DeploymentId, Arc<IncidentView>)> {
+    fn foreign_blame(
+        &self,
+        service: &ServiceName,
+        id: &IncidentId,
+    ) -> Option<(DeploymentId, Arc<IncidentView>)> {
         let from = (service.clone(), id.clone(), ServiceName::default());
         let ((s, i, _), blame) = self.state.foreign_blames.range(from..).next()?;
         (s == service && i == id).then(|| blame.clone())
@@ -208,10 +214,9 @@ impl Correlator {
                 self.dirty.deployments.insert((service.clone(), deployment.clone()));
             }
             if let Some((deployment, rule)) = &new.blamed {
-                self.state.blames.put(
-                    (service.clone(), deployment.clone(), *rule, Blamer::Incident(id.clone())),
-                    (),
-                );
+                self.state
+                    .blames
+                    .put((service.clone(), deployment.clone(), *rule, Blamer::Incident(id.clone())), ());
                 self.dirty.deployments.insert((service.clone(), deployment.clone()));
             }
             if let Some(deployment) = &new.remedy {
@@ -298,7 +303,9 @@ impl Correlator {
             _ if view.has_names() => {
                 foreign.and_then(|(deployment, view)| self.blame_named(service, &deployment, &view))
             }
-            (relation, _) => self.followed(service, &view, relation).map(|id| (id, FailureEvidence::Temporal)),
+            (relation, _) => {
+                self.followed(service, &view, relation).map(|id| (id, FailureEvidence::Temporal))
+            }
         };
         let remedy = if relation == Relation::Own { self.ended_by(service, &view) } else { None };
         BlameVerdict { blamed, remedy, told: None }
@@ -311,7 +318,8 @@ impl Correlator {
         view: &IncidentView,
     ) -> Option<(DeploymentId, FailureEvidence)> {
         let rollout = self.state.rollouts.get(&(service.clone(), deployment.clone()))?;
-        let blamable = self.blames_at_all(view) && rollout.serves() && rollout.corrected_failed != Some(false);
+        let blamable =
+            self.blames_at_all(view) && rollout.serves() && rollout.corrected_failed != Some(false);
         blamable.then(|| (deployment.clone(), FailureEvidence::Explicit))
     }
 
@@ -320,7 +328,8 @@ impl Correlator {
         let service = &view.service;
         if let Some(id) = &view.names.deployment_id {
             if let Some(rollout) = self.state.rollout_of.get(&(service.clone(), id.clone())) {
-                let serves = self.state.rollouts.get(&(service.clone(), rollout.clone())).is_some_and(Rollout::serves);
+                let serves =
+                    self.state.rollouts.get(&(service.clone(), rollout.clone())).is_some_and(Rollout::serves);
                 return if serves { Named::Own(rollout.clone()) } else { Named::Unblamable(rollout.clone()) };
             }
             let mut found = self.answered(id).into_iter().filter(|found| found.service != *service);
@@ -338,7 +347,8 @@ impl Correlator {
             let stated = self.choose(service, &name_of_sha(sha), view.started_at, |_| true);
             stated.or_else(|| {
                 let config = self.catalog.service(service);
-                let labels = config.repositories.iter().filter_map(|repo| self.state.label(service, repo, sha));
+                let labels =
+                    config.repositories.iter().filter_map(|repo| self.state.label(service, repo, sha));
                 labels.min().map(|rank| rank.id)
             })
         };
@@ -367,7 +377,12 @@ impl Correlator {
     }
 
     /// The deployment that an incident follows: the service's most recent one that serves, if recent enough.
-    fn followed(&self, service: &ServiceName, view: &IncidentView, relation: Relation) -> Option<DeploymentId> {
+    fn followed(
+        &self,
+        service: &ServiceName,
+        view: &IncidentView,
+        relation: Relation,
+    ) -> Option<DeploymentId> {
         let by_change = matches!(view.cause, None | Some(Cause::Change | Cause::Unknown));
         let by_dependency = relation == Relation::Dependant && view.cause == Some(Cause::Dependency);
         if !(by_change || by_dependency || self.definitions.is_devlake()) {
@@ -399,7 +414,8 @@ impl Correlator {
 
     /// The deployment that ended an incident: by id, or the earliest with that head that finished after its start.
     fn ended_by(&self, service: &ServiceName, view: &IncidentView) -> Option<DeploymentId> {
-        let remedy = view.remedy.as_ref().filter(|_| view.tier == EnvironmentTier::Production && !view.drill)?;
+        let remedy =
+            view.remedy.as_ref().filter(|_| view.tier == EnvironmentTier::Production && !view.drill)?;
         if let Some(id) = &remedy.deployment_id
             && let Some(rollout) = self.state.rollout_of.get(&(service.clone(), id.clone()))
         {
@@ -413,7 +429,8 @@ impl Correlator {
             .filter_map(|((_, _, id), ())| {
                 let rollout = self.state.rollouts.get(&(service.clone(), id.clone()))?;
                 let head = rollout.head.as_ref().is_some_and(|(_, head)| head == sha);
-                let finish = rollout.finished.filter(|at| rollout.succeeded() && head && *at > view.started_at)?;
+                let finish =
+                    rollout.finished.filter(|at| rollout.succeeded() && head && *at > view.started_at)?;
                 Some(Rank { finish, id: id.clone() })
             })
             .min()
@@ -429,7 +446,9 @@ impl Correlator {
         };
         let before = elsewhere(self.state.named.get(&key));
         let after = elsewhere(new.as_ref().map(|(named, _)| named));
-        if let Some((service, _)) = before.filter(|(service, _)| Some(service) != after.as_ref().map(|(s, _)| s)) {
+        if let Some((service, _)) =
+            before.filter(|(service, _)| Some(service) != after.as_ref().map(|(s, _)| s))
+        {
             self.send_blame(id, of, service, None);
         }
         self.signal_names(id, new.as_ref().map(|(named, view)| (named, view.as_ref())));

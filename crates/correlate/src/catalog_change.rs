@@ -18,7 +18,8 @@ impl Correlator {
             return;
         }
         let published: Vec<_> = self.state.published.iter().map(|(_, published)| published.clone()).collect();
-        let flaky: Vec<_> = self.state.flaky.iter().map(|((repo, ..), flaky)| (repo.clone(), flaky.clone())).collect();
+        let flaky: Vec<_> =
+            self.state.flaky.iter().map(|((repo, ..), flaky)| (repo.clone(), flaky.clone())).collect();
         for row in &published {
             self.contribute(row, -1);
         }
@@ -75,8 +76,12 @@ impl Correlator {
 
     /// Throws away what is derived and marks every thing.
     fn rebuild(&mut self) {
-        let incidents: Vec<_> =
-            self.state.incidents.iter().map(|((home, id), view)| (home.clone(), id.clone(), view.clone())).collect();
+        let incidents: Vec<_> = self
+            .state
+            .incidents
+            .iter()
+            .map(|((home, id), view)| (home.clone(), id.clone(), view.clone()))
+            .collect();
         let asked: BTreeSet<_> = self.state.asking.iter().map(|((id, _), ())| id.clone()).collect();
         let subscribed: Vec<_> = self.state.subscriptions.iter().map(|(key, ())| key.clone()).collect();
         self.state.clear_derived();
@@ -101,7 +106,12 @@ impl Correlator {
         self.dirty.blames.extend(concluded);
         let flaky: Vec<_> = self.state.flaky.iter().map(|(key, _)| key.clone()).collect();
         self.dirty.flaky.extend(flaky);
-        let foreign: Vec<_> = self.state.foreign_blames.iter().map(|((service, id, _), _)| (service.clone(), id.clone())).collect();
+        let foreign: Vec<_> = self
+            .state
+            .foreign_blames
+            .iter()
+            .map(|((service, id, _), _)| (service.clone(), id.clone()))
+            .collect();
         self.dirty.blames.extend(foreign);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
@@ -126,8 +136,14 @@ impl Correlator {
     /// After a rebuild: takes away the rows that were not derived again.
     pub(crate) fn settle_derived(&mut self) {
         let Some(derived) = self.derived.take() else { return };
-        let gone: Vec<RowKey> =
-            self.state.published.iter().map(|(key, _)| key).filter(|key| !derived.contains(*key)).cloned().collect();
+        let gone: Vec<RowKey> = self
+            .state
+            .published
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| !derived.contains(*key))
+            .cloned()
+            .collect();
         for key in gone {
             self.publish(key, None, Vec::new(), false);
         }

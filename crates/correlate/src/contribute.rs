@@ -33,7 +33,9 @@ pub fn contributions(
         match &published.row {
             Row::Deployment(row) => scopes.extend(catalog.scopes(&row.service, at)),
             Row::Change(row) => scopes.extend(catalog.scopes(&row.service, at)),
-            Row::PullRequest(row) => scopes.extend(row.service.iter().flat_map(|service| catalog.scopes(service, at))),
+            Row::PullRequest(row) => {
+                scopes.extend(row.service.iter().flat_map(|service| catalog.scopes(service, at)))
+            }
             Row::Incident(row) => scopes.extend(catalog.scopes(&row.service, at)),
             Row::PipelineRun(row) => scopes.extend(scopes_of_repo(catalog, &row.repo, at)),
             _ => {}
@@ -79,7 +81,9 @@ fn deployment_cases(row: &Deployment, failure_source: bool, definitions: &Defini
         let promoted = row.canary_promoted.unwrap_or(row.outcome == Outcome::Succeeded);
         add(Metric::CanarySuccessRate, Delta::rate(promoted));
     }
-    if let (true, false, Some(at), Some(seconds)) = (failure_source, row.skewed, row.recovered_at, row.recovery_s) {
+    if let (true, false, Some(at), Some(seconds)) =
+        (failure_source, row.skewed, row.recovered_at, row.recovery_s)
+    {
         cases.push((Metric::RecoveryTime, at, Delta::sample(told(seconds, definitions))));
     }
     cases
@@ -93,11 +97,7 @@ fn told(seconds: i64, definitions: &Definitions) -> i64 {
 fn failed(row: &Deployment) -> Delta {
     let failed = row.failed == Some(true);
     let inferred = failed && row.failure_evidence == Some(FailureEvidence::Temporal);
-    Delta {
-        inferred: i64::from(inferred),
-        confirmed: i64::from(failed && !inferred),
-        ..Delta::rate(failed)
-    }
+    Delta { inferred: i64::from(inferred), confirmed: i64::from(failed && !inferred), ..Delta::rate(failed) }
 }
 
 fn change_cases(row: &Change, definitions: &Definitions) -> Vec<Case> {
@@ -153,7 +153,8 @@ fn run_cases(row: &PipelineRun) -> Vec<Case> {
 /// The scopes of what happens in a repository: of each of its services, each scope once, and its own.
 pub fn scopes_of_repo(catalog: &Catalog, repo: &RepoName, at: Timestamp) -> BTreeSet<Scope> {
     let services = catalog.services_of_repo(repo, at);
-    let mut scopes: BTreeSet<Scope> = services.iter().flat_map(|service| catalog.scopes(service, at)).collect();
+    let mut scopes: BTreeSet<Scope> =
+        services.iter().flat_map(|service| catalog.scopes(service, at)).collect();
     scopes.insert(Scope::new(format!("repo:{repo}")));
     scopes
 }

@@ -39,7 +39,8 @@ impl Correlator {
             }
         }
         let mut standing: BTreeMap<(CorrectionTarget, Text), Vec<Standing>> = BTreeMap::new();
-        for (event, body) in all.iter().filter(|(event, _)| stands(&event.id, &undoers, &mut BTreeSet::new())) {
+        for (event, body) in all.iter().filter(|(event, _)| stands(&event.id, &undoers, &mut BTreeSet::new()))
+        {
             standing.entry((body.target, body.target_id.clone())).or_default().push(Standing {
                 order: (event.occurred_at, event.observed_at, event.id.clone()),
                 set: body.set.clone(),

@@ -94,8 +94,10 @@ impl Attempt {
         let state = last(records, |event| Some(body(event)?.state))?;
         let environment = last(records, |event| Some(body(event)?.environment.clone()))?;
         let stated_finish = field!(finished_at);
-        let terminal =
-            matches!(state, DeploymentState::Succeeded | DeploymentState::Failed | DeploymentState::Cancelled);
+        let terminal = matches!(
+            state,
+            DeploymentState::Succeeded | DeploymentState::Failed | DeploymentState::Cancelled
+        );
         let finished = if terminal {
             stated_finish.or_else(|| final_run_began(records, |event| Some(body(event)?.state)))
         } else {
@@ -275,7 +277,8 @@ impl Rollout {
             Outcome::Running => None,
             _ => counting.iter().filter_map(|attempt| attempt.finished).max(),
         };
-        let (trigger, author_kind): (Option<Trigger>, Option<AuthorKind>) = (field!(trigger), field!(author_kind));
+        let (trigger, author_kind): (Option<Trigger>, Option<AuthorKind>) =
+            (field!(trigger), field!(author_kind));
         let automated = match (trigger, author_kind) {
             (None, None) => None,
             (trigger, author) => {

@@ -68,7 +68,8 @@ impl Correlator {
                 break;
             }
             let (rank, version) = (rank.clone(), version.clone());
-            let decision = version.and_then(|version| self.decide_rollback(service, environment, &rank, &version));
+            let decision =
+                version.and_then(|version| self.decide_rollback(service, environment, &rank, &version));
             let place = (service.clone(), environment.clone(), rank.clone());
             if self.state.rollbacks.get(&place) != decision.as_ref() {
                 self.drop_rollback(service, environment, &rank);
@@ -106,13 +107,19 @@ impl Correlator {
         let failed = between.pop()?;
         let from = (service.clone(), environment.clone(), restored.clone(), Rank::at(Timestamp::MIN));
         let mut marks = self.state.rollback_marks.range(from..);
-        let rolled_from = marks
-            .next()
-            .is_some_and(|((s, e, marked, by), _)| s == service && e == environment && marked == restored && by < rank);
+        let rolled_from = marks.next().is_some_and(|((s, e, marked, by), _)| {
+            s == service && e == environment && marked == restored && by < rank
+        });
         (!rolled_from).then(|| Rollback { restored: restored.clone(), failed, rolled_back })
     }
 
-    fn put_rollback(&mut self, service: &ServiceName, environment: &Environment, by: &Rank, rollback: Rollback) {
+    fn put_rollback(
+        &mut self,
+        service: &ServiceName,
+        environment: &Environment,
+        by: &Rank,
+        rollback: Rollback,
+    ) {
         let mark = |rank: &Rank| (service.clone(), environment.clone(), rank.clone(), by.clone());
         self.state.rollback_marks.put(mark(&rollback.failed), true);
         self.blame_by_deployment(service, &rollback.failed.id, FailureEvidence::Rollback, &by.id, true);
@@ -139,7 +146,12 @@ impl Correlator {
     // Hotfixes.
 
     /// Marks the deployment at a rank and the one after it: what they mend may be another now.
-    pub(crate) fn mark_hotfix_around(&mut self, service: &ServiceName, environment: &Environment, rank: &Rank) {
+    pub(crate) fn mark_hotfix_around(
+        &mut self,
+        service: &ServiceName,
+        environment: &Environment,
+        rank: &Rank,
+    ) {
         self.dirty.hotfixes.insert((service.clone(), environment.clone(), rank.clone()));
         let place = (service.clone(), environment.clone(), after(rank));
         if let Some(((s, e, next), _)) = self.state.succeeded.range(place..).next()
@@ -170,9 +182,16 @@ impl Correlator {
     }
 
     /// The deployment that a hotfix mends: the latest that succeeded before it, within the window.
-    fn mended_by(&self, service: &ServiceName, environment: &Environment, rank: &Rank) -> Option<DeploymentId> {
+    fn mended_by(
+        &self,
+        service: &ServiceName,
+        environment: &Environment,
+        rank: &Rank,
+    ) -> Option<DeploymentId> {
         let rollout = self.state.rollouts.get(&(service.clone(), rank.id.clone()))?;
-        if !(rollout.hotfix && self.state.succeeded.contains(&(service.clone(), environment.clone(), rank.clone()))) {
+        if !(rollout.hotfix
+            && self.state.succeeded.contains(&(service.clone(), environment.clone(), rank.clone())))
+        {
             return None;
         }
         let from = (service.clone(), environment.clone(), Rank::at(Timestamp::MIN));
@@ -287,20 +306,18 @@ fn revert_blame(pair: &RevertPair, blamed: &DeploymentId, by: &DeploymentId) -> 
 impl Correlator {
     /// Whether any pair of commits makes one deployment the revert of another.
     fn reverts_between(&self, service: &ServiceName, blamed: &DeploymentId, by: &DeploymentId) -> bool {
-        let from = (
-            service.clone(),
-            blamed.clone(),
-            by.clone(),
-            RepoName::default(),
-            Sha::new(""),
-            Sha::new(""),
-        );
+        let from =
+            (service.clone(), blamed.clone(), by.clone(), RepoName::default(), Sha::new(""), Sha::new(""));
         let next = self.state.revert_blames.range(from..).next();
         next.is_some_and(|((s, target, blamer, ..), ())| s == service && target == blamed && blamer == by)
     }
 
     /// The commits whose reverts blame this deployment (for explanations).
-    pub(crate) fn reverted_commits(&self, service: &ServiceName, blamed: &DeploymentId) -> BTreeSet<(Sha, Sha)> {
+    pub(crate) fn reverted_commits(
+        &self,
+        service: &ServiceName,
+        blamed: &DeploymentId,
+    ) -> BTreeSet<(Sha, Sha)> {
         let from = (
             service.clone(),
             blamed.clone(),

@@ -66,9 +66,19 @@ pub fn human(span: Span) -> String {
     let seconds = span.seconds();
     let sign = if seconds < 0 { "-" } else { "" };
     let seconds = seconds.unsigned_abs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let text: Vec<String> =
-        parts.iter().skip_while(|(n, _)| *n == 0).take(2).filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let text: Vec<String> = parts
+        .iter()
+        .skip_while(|(n, _)| *n == 0)
+        .take(2)
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n} {unit}"))
+        .collect();
     if text.is_empty() { "0 s".to_owned() } else { format!("{sign}{}", text.join(" ")) }
 }
 
@@ -89,7 +99,11 @@ impl Correlator {
             considered.push(if counts {
                 Considered::yes(text, "parts and retries", state)
             } else {
-                Considered::no(text, "parts and retries", format!("{state}: retried by a later attempt of the same part"))
+                Considered::no(
+                    text,
+                    "parts and retries",
+                    format!("{state}: retried by a later attempt of the same part"),
+                )
             });
         }
         let tier = format!("{} is {}", rollout.environment, rollout.tier);
@@ -114,10 +128,12 @@ impl Correlator {
     }
 
     fn explain_head(&self, rollout: &Rollout, considered: &mut Vec<Considered>) {
-        let told = artifact_keys(rollout).into_iter().flatten().find(|key| self.state.artifacts.get(key).is_some());
+        let told =
+            artifact_keys(rollout).into_iter().flatten().find(|key| self.state.artifacts.get(key).is_some());
         considered.push(match (&rollout.head, &rollout.commit_sha) {
             (Some((repo, sha)), _) => {
-                let by = told.map_or("as the deployment states".to_owned(), |key| format!("by artifact {key}"));
+                let by =
+                    told.map_or("as the deployment states".to_owned(), |key| format!("by artifact {key}"));
                 Considered::yes(format!("commit {sha}"), "head", format!("known in {repo}, {by}"))
             }
             (None, Some(sha)) => Considered::no(
@@ -127,8 +143,10 @@ impl Correlator {
             )
             .key("services.repositories (catalog)")
             .remedy("import the repository's history, or list the repository under the service"),
-            (None, None) => Considered::no("commit", "head", "neither the deployment nor an artifact states one")
-                .remedy("send `sha`, or a `digest` with an artifact event"),
+            (None, None) => {
+                Considered::no("commit", "head", "neither the deployment nor an artifact states one")
+                    .remedy("send `sha`, or a `digest` with an artifact event")
+            }
         });
     }
 
@@ -162,7 +180,8 @@ impl Correlator {
             ));
         }
         for (text, (count, example, why)) in reasons {
-            let row = Considered::no(format!("{count} commits"), "changes", format!("{text} (such as {example})"));
+            let row =
+                Considered::no(format!("{count} commits"), "changes", format!("{text} (such as {example})"));
             let (_, key, remedy) = not_shipped(why);
             considered.push(Considered { key, remedy, ..row });
         }
@@ -176,22 +195,34 @@ impl Correlator {
         considered: &mut Vec<Considered>,
     ) -> String {
         if !rollout.serves() {
-            return format!("it cannot fail: a {} deployment to {} serves nobody", rollout.outcome, rollout.tier);
+            return format!(
+                "it cannot fail: a {} deployment to {} serves nobody",
+                rollout.outcome, rollout.tier
+            );
         }
         let blames = self.blames_of(service, id);
         if let Some(failed) = rollout.corrected_failed {
             considered.push(Considered::yes(
                 "correction",
                 "0 manual",
-                if failed { "a correction says that it failed" } else { "a correction says that it did not fail" },
+                if failed {
+                    "a correction says that it failed"
+                } else {
+                    "a correction says that it did not fail"
+                },
             ));
         }
         for (rule, blamer) in &blames {
             let (candidate, detail) = match blamer {
                 Blamer::Deployment(by) => (format!("deployment {by}"), self.explain_blamer(service, id, by)),
-                Blamer::Incident(by) => (format!("incident {by}"), self.explain_blaming(service, by, rollout)),
+                Blamer::Incident(by) => {
+                    (format!("incident {by}"), self.explain_blaming(service, by, rollout))
+                }
             };
-            let row = Considered { counted: rollout.corrected_failed != Some(false), ..Considered::yes(candidate, rule.as_str(), detail) };
+            let row = Considered {
+                counted: rollout.corrected_failed != Some(false),
+                ..Considered::yes(candidate, rule.as_str(), detail)
+            };
             considered.push(row.key("failure_window, remediation_window").remedy(CORRECT));
         }
         self.explain_near_misses(service, id, rollout, considered);
@@ -226,7 +257,9 @@ impl Correlator {
         let pairs = self.reverted_commits(service, id);
         let version = |id: &DeploymentId| {
             let rollout = self.state.rollouts.get(&(service.clone(), id.clone()));
-            rollout.and_then(|rollout| rollout.version.clone()).map_or_else(|| id.to_string(), |v| v.to_string())
+            rollout
+                .and_then(|rollout| rollout.version.clone())
+                .map_or_else(|| id.to_string(), |v| v.to_string())
         };
         match pairs.iter().next() {
             Some((revert, reverted)) if pairs.len() == 1 => {
@@ -261,7 +294,8 @@ impl Correlator {
         let Some(finish) = rollout.finished else { return };
         let until = finish.plus(Span::from_days(1));
         let from = (service.clone(), finish, IncidentId::default());
-        let near = self.state.incidents_at.range(from..).take_while(|((s, at, _), ())| s == service && *at <= until);
+        let near =
+            self.state.incidents_at.range(from..).take_while(|((s, at, _), ())| s == service && *at <= until);
         for ((_, _, incident), ()) in near.take(20) {
             let verdict = self.state.verdicts.get(&(service.clone(), incident.clone()));
             if verdict.and_then(|verdict| verdict.blamed.as_ref()).is_some_and(|(blamed, _)| blamed == id) {
@@ -289,13 +323,20 @@ impl Correlator {
         }
         if !self.blames_at_all(view) {
             let severity = view.severity.map_or("unknown", |severity| severity.as_str());
-            let detail = format!("its severity, {severity}, does not reach {}", self.definitions.min_severity);
-            return (detail, Some("incident.min_severity"), Some("streamgauge correct incident ID --severity sev2"));
+            let detail =
+                format!("its severity, {severity}, does not reach {}", self.definitions.min_severity);
+            return (
+                detail,
+                Some("incident.min_severity"),
+                Some("streamgauge correct incident ID --severity sev2"),
+            );
         }
         if view.has_names() {
             let detail = match self.state.named.get(&(view.id.clone(), view.service.clone())) {
                 Some(Named::Own(other)) => format!("it names deployment {other}"),
-                Some(Named::Elsewhere(found)) => format!("it names {} of {}", found.deployment, found.service),
+                Some(Named::Elsewhere(found)) => {
+                    format!("it names {} of {}", found.deployment, found.service)
+                }
                 Some(Named::Unblamable(other)) => format!("it names {other}, which cannot fail"),
                 _ => text("what it names resolves to nothing that is known"),
             };
@@ -303,7 +344,11 @@ impl Correlator {
         }
         if !matches!(view.cause, None | Some(Cause::Change | Cause::Unknown)) {
             let cause = view.cause.map_or("unknown", |cause| cause.as_str());
-            return (format!("its cause is {cause}"), None, Some("streamgauge correct incident ID --cause change"));
+            return (
+                format!("its cause is {cause}"),
+                None,
+                Some("streamgauge correct incident ID --cause change"),
+            );
         }
         match self.most_recent(service, view.started_at) {
             None => (text("no deployment served when it started"), None, None),
@@ -321,7 +366,8 @@ impl Correlator {
 
     /// Explains a commit for every service of every repository of this task that knows it.
     pub fn explain_commit(&self, prefix: &str) -> Vec<Explanation> {
-        let nodes = self.state.nodes.iter().filter(|((_, sha), _)| sha.to_string().starts_with(prefix)).take(10);
+        let nodes =
+            self.state.nodes.iter().filter(|((_, sha), _)| sha.to_string().starts_with(prefix)).take(10);
         nodes
             .flat_map(|((repo, sha), _)| {
                 let services = self.catalog.all_services_of_repo(repo).into_iter();
@@ -335,7 +381,11 @@ impl Correlator {
         let label = self.state.label(service, repo, sha);
         if let Some(rank) = &label {
             let text = format!("deployment {}", rank.id);
-            considered.push(Considered::yes(text, "label", format!("the earliest that reaches it, finished {}", rank.finish)));
+            considered.push(Considered::yes(
+                text,
+                "label",
+                format!("the earliest that reaches it, finished {}", rank.finish),
+            ));
         }
         for role in [PullRole::Merge, PullRole::Listed, PullRole::Head] {
             for pull in self.pulls_with(repo, sha, role).take(5) {
@@ -344,7 +394,11 @@ impl Correlator {
                     PullRole::Listed => "lists it",
                     PullRole::Head => "ends in it",
                 };
-                considered.push(Considered::yes(format!("pull request {}", pull.merged.number), "start", how));
+                considered.push(Considered::yes(
+                    format!("pull request {}", pull.merged.number),
+                    "start",
+                    how,
+                ));
             }
         }
         let verdict = match self.ship(service, repo, sha) {
@@ -353,8 +407,12 @@ impl Correlator {
                 match change.lead_time_s {
                     Some(seconds) if change.skewed => {
                         considered.push(
-                            Considered::no("lead time", "skew", format!("{seconds} s: a clock is wrong; left out of percentiles"))
-                                .remedy("check the clocks of the machines that commit and deploy"),
+                            Considered::no(
+                                "lead time",
+                                "skew",
+                                format!("{seconds} s: a clock is wrong; left out of percentiles"),
+                            )
+                            .remedy("check the clocks of the machines that commit and deploy"),
                         );
                         format!("shipped by {} before it was made ({start})", change.deployment_id)
                     }
@@ -378,7 +436,8 @@ impl Correlator {
     /// Explains an incident (or one of its records) that is at home in this task.
     pub fn explain_incident(&self, id: &IncidentId) -> Vec<Explanation> {
         let views = self.state.incidents.iter().map(|(_, view)| view);
-        let own = views.filter(|view| (view.id == *id || view.members.contains(id)) && self.holds(&view.service));
+        let own =
+            views.filter(|view| (view.id == *id || view.members.contains(id)) && self.holds(&view.service));
         let mut seen = None;
         own.filter(|view| seen.replace(view.id.clone()).as_ref() != Some(&view.id))
             .map(|view| {
@@ -397,7 +456,11 @@ impl Correlator {
                     }
                     None => {
                         let (detail, key, remedy) = self.why_not_blamed(&view.service, view);
-                        considered.push(Considered { key, remedy, ..Considered::no("blame", "5 temporal", detail) });
+                        considered.push(Considered {
+                            key,
+                            remedy,
+                            ..Considered::no("blame", "5 temporal", detail)
+                        });
                         "it blames no deployment of its service".to_owned()
                     }
                 };
@@ -416,7 +479,13 @@ impl Correlator {
 
     /// What adds to a scope's metric in [from, to): each fact with what it adds, and facts of the scope's that add
     /// nothing, with the reason.
-    pub fn explain_metric(&self, scope: &Scope, metric: Metric, from: Timestamp, to: Timestamp) -> Vec<Considered> {
+    pub fn explain_metric(
+        &self,
+        scope: &Scope,
+        metric: Metric,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<Considered> {
         let mut considered = Vec::new();
         for (_, published) in self.state.published.iter() {
             let at = match &published.row {
@@ -471,11 +540,22 @@ impl Correlator {
     }
 
     /// Why a fact of the right kind adds nothing to a metric.
-    fn adds_nothing(&self, row: &Row, metric: Metric, failure_source: bool) -> Option<(String, Option<&'static str>)> {
+    fn adds_nothing(
+        &self,
+        row: &Row,
+        metric: Metric,
+        failure_source: bool,
+    ) -> Option<(String, Option<&'static str>)> {
         match (row, metric) {
-            (Row::Deployment(row), Metric::DeploymentFrequency | Metric::ChangeFailRate | Metric::ReworkRate) => {
+            (
+                Row::Deployment(row),
+                Metric::DeploymentFrequency | Metric::ChangeFailRate | Metric::ReworkRate,
+            ) => {
                 if row.tier != EnvironmentTier::Production {
-                    Some((format!("{} is {}, not production", row.environment, row.tier), Some("environments (catalog)")))
+                    Some((
+                        format!("{} is {}, not production", row.environment, row.tier),
+                        Some("environments (catalog)"),
+                    ))
                 } else if row.drill {
                     Some(("a drill".to_owned(), None))
                 } else if row.outcome != Outcome::Succeeded {
@@ -487,7 +567,8 @@ impl Correlator {
                 }
             }
             (Row::Change(row), Metric::ChangeLeadTime) => {
-                let excluded = row.author_kind.is_some_and(|kind| self.definitions.lead_time_exclude.contains(&kind));
+                let excluded =
+                    row.author_kind.is_some_and(|kind| self.definitions.lead_time_exclude.contains(&kind));
                 if self.definitions.is_devlake() {
                     Some(("the profile counts pull requests".to_owned(), Some("profile")))
                 } else if row.skewed {

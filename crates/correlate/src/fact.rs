@@ -32,7 +32,8 @@ impl Correlator {
             };
             let before = recovery_of(self.state.published.get(&row_key).map(|published| &published.row));
             let row = self.deployment_fact(&service, &id).map(|row| Row::Deployment(Box::new(row)));
-            let old = deployment_in(self.state.published.get(&row_key).map(|published| &published.row)).cloned();
+            let old =
+                deployment_in(self.state.published.get(&row_key).map(|published| &published.row)).cloned();
             self.signal_deployment(&service, &id, old.as_ref(), deployment_in(row.as_ref()));
             let scopes = self
                 .state
@@ -88,9 +89,14 @@ impl Correlator {
     }
 
     /// The deployments that this one blames, by rule.
-    pub(crate) fn blamed_of(&self, service: &ServiceName, id: &DeploymentId) -> BTreeSet<(FailureEvidence, DeploymentId)> {
+    pub(crate) fn blamed_of(
+        &self,
+        service: &ServiceName,
+        id: &DeploymentId,
+    ) -> BTreeSet<(FailureEvidence, DeploymentId)> {
         let from = (service.clone(), id.clone(), FailureEvidence::Manual, DeploymentId::default());
-        let blamed = self.state.blamed_by.range(from..).take_while(|((s, d, ..), ())| s == service && d == id);
+        let blamed =
+            self.state.blamed_by.range(from..).take_while(|((s, d, ..), ())| s == service && d == id);
         blamed.map(|((_, _, rule, blamed), ())| (*rule, blamed.clone())).collect()
     }
 
@@ -102,9 +108,10 @@ impl Correlator {
         let recovered_at = if failed == Some(true) { self.recovered(service, &blames) } else { None };
         let recovery = recovered_at.map(|at| at.since(rank.finish));
         let impact = recovered_at.zip(self.impact(service, &blames)).map(|(at, start)| at.since(start));
-        let marks = self.state.rollback_marks.range(
-            (service.clone(), rollout.environment.clone(), rank.clone(), Rank::at(Timestamp::MIN))..,
-        );
+        let marks = self
+            .state
+            .rollback_marks
+            .range((service.clone(), rollout.environment.clone(), rank.clone(), Rank::at(Timestamp::MIN))..);
         let rolled_back = marks
             .take_while(|((s, e, r, _), _)| s == service && *e == rollout.environment && *r == rank)
             .any(|(_, failed)| !failed);
@@ -129,7 +136,8 @@ impl Correlator {
             failed,
             failure_evidence,
             rolled_back: rollout.serves() && rolled_back,
-            is_rollback: rollout.succeeded() && blamed.iter().any(|(rule, _)| *rule == FailureEvidence::Rollback),
+            is_rollback: rollout.succeeded()
+                && blamed.iter().any(|(rule, _)| *rule == FailureEvidence::Rollback),
             is_rework: rollout.succeeded() && (rollout.hotfix || !blamed.is_empty() || remedy),
             recovered_at,
             recovery_s: recovery.map(|span| span.seconds()),
@@ -218,21 +226,24 @@ impl Correlator {
     }
 
     fn own_elsewhere(&self, home: &HomeKey, id: &IncidentId) -> bool {
-        self.state.incident_homes(id).any(|(other, view)| {
-            other != *home && self.catalog.home_of_service(&view.service) == other
-        })
+        self.state
+            .incident_homes(id)
+            .any(|(other, view)| other != *home && self.catalog.home_of_service(&view.service) == other)
     }
 
     fn incident_fact(&self, view: &IncidentView) -> Incident {
-        let (deployment_id, failure_evidence) = match self.state.named.get(&(view.id.clone(), view.service.clone())) {
-            Some(Named::Elsewhere(found)) if self.blames_at_all(view) && found.can_fail && !found.cleared => {
-                (Some(found.deployment.clone()), Some(FailureEvidence::Explicit))
-            }
-            _ => match self.state.verdicts.get(&(view.service.clone(), view.id.clone())) {
-                Some(BlameVerdict { blamed: Some((id, rule)), .. }) => (Some(id.clone()), Some(*rule)),
-                _ => self.blamed_dependency(view),
-            },
-        };
+        let (deployment_id, failure_evidence) =
+            match self.state.named.get(&(view.id.clone(), view.service.clone())) {
+                Some(Named::Elsewhere(found))
+                    if self.blames_at_all(view) && found.can_fail && !found.cleared =>
+                {
+                    (Some(found.deployment.clone()), Some(FailureEvidence::Explicit))
+                }
+                _ => match self.state.verdicts.get(&(view.service.clone(), view.id.clone())) {
+                    Some(BlameVerdict { blamed: Some((id, rule)), .. }) => (Some(id.clone()), Some(*rule)),
+                    _ => self.blamed_dependency(view),
+                },
+            };
         let restore = view.resolved_at.map(|at| at.since(view.started_at));
         let detect = view.detection_stated.then(|| view.detected_at.since(view.started_at));
         Incident {
@@ -343,7 +354,9 @@ impl Correlator {
         ParkedEvent {
             source: event.source.clone(),
             event_id: event.id.clone(),
-            hash: Text::new(event.content_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            hash: Text::new(
+                event.content_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            ),
             event_type: Text::new(event.body.type_name()),
             occurred_at: event.occurred_at,
             reason: Text::new(unowned.as_ref().map_or("names_nothing", |unowned| unowned.reason)),
@@ -363,7 +376,8 @@ impl Correlator {
 
 /// Whether a deployment failed, and by the strongest evidence.
 pub fn verdict(rollout: &Rollout, blames: &Blames) -> (Option<bool>, Option<FailureEvidence>) {
-    if !rollout.serves() || rollout.tier != EnvironmentTier::Production || rollout.outcome == Outcome::Running {
+    if !rollout.serves() || rollout.tier != EnvironmentTier::Production || rollout.outcome == Outcome::Running
+    {
         return (None, None);
     }
     match (rollout.corrected_failed, blames.first()) {

@@ -103,7 +103,8 @@ impl Correlator {
         if known_changed {
             let from = (sha.clone(), ServiceName::default(), model::DeploymentId::default());
             let waiting = self.state.awaited.range(from..).take_while(|((s, ..), ())| s == sha);
-            let waiting: Vec<_> = waiting.map(|((_, service, id), ())| (service.clone(), id.clone())).collect();
+            let waiting: Vec<_> =
+                waiting.map(|((_, service, id), ())| (service.clone(), id.clone())).collect();
             self.dirty.rollouts.extend(waiting);
         }
     }
@@ -234,12 +235,14 @@ impl Correlator {
     fn best_offer(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Option<Rank> {
         let from = (service.clone(), repo.clone(), sha.clone(), Rank::at(model::Timestamp::MIN));
         let head = self.state.heads.range(from..).next();
-        let head =
-            head.filter(|((s, r, c, _), ())| s == service && r == repo && c == sha).map(|((.., rank), ())| rank);
+        let head = head
+            .filter(|((s, r, c, _), ())| s == service && r == repo && c == sha)
+            .map(|((.., rank), ())| rank);
         let from = (repo.clone(), sha.clone(), Sha::new(""));
         let children = self.state.children.range(from..).take_while(|((r, p, _), ())| r == repo && p == sha);
-        let children = children
-            .filter_map(|((_, _, child), ())| self.state.reach.get(&(service.clone(), repo.clone(), child.clone())));
+        let children = children.filter_map(|((_, _, child), ())| {
+            self.state.reach.get(&(service.clone(), repo.clone(), child.clone()))
+        });
         children.chain(head).min().cloned()
     }
 

@@ -67,7 +67,8 @@ impl Correlator {
         let stated = last(&records, |event| body(event)?.links.clone()).unwrap_or_default();
         // A correction of what nobody has told yet links nothing.
         let duplicate = self.duplicate_of(id).filter(|_| !records.is_empty());
-        let new: BTreeSet<IncidentId> = stated.into_iter().chain(duplicate).filter(|other| other != id).collect();
+        let new: BTreeSet<IncidentId> =
+            stated.into_iter().chain(duplicate).filter(|other| other != id).collect();
         let old: BTreeSet<IncidentId> = self.state.links_of.get(id).into_iter().flatten().cloned().collect();
         for (others, step) in [(new.difference(&old), 1_i64), (old.difference(&new), -1)] {
             for other in others {
@@ -116,11 +117,7 @@ impl Correlator {
         Some(originals.min().unwrap_or(smallest))
     }
 
-    fn pool_view(
-        &mut self,
-        id: &IncidentId,
-        members: &BTreeSet<IncidentId>,
-    ) -> Option<IncidentView> {
+    fn pool_view(&mut self, id: &IncidentId, members: &BTreeSet<IncidentId>) -> Option<IncidentView> {
         let mut pooled: Vec<(model::RecordOrder, Arc<DeliveryEvent>)> = Vec::new();
         for member in members {
             let records = self.state.records_of(&Thing::Incident(member.clone()));
@@ -151,15 +148,19 @@ impl Correlator {
         let first = records.first()?;
         let status = last(records, |event| Some(body(event)?.state))?;
         let open = |event: &DeliveryEvent| {
-            body(event).is_some_and(|body| matches!(body.state, IncidentState::Open | IncidentState::Acknowledged))
+            body(event)
+                .is_some_and(|body| matches!(body.state, IncidentState::Open | IncidentState::Acknowledged))
         };
         let since_open = records.iter().rposition(|event| open(event)).map_or(0, |index| index + 1);
         let ended = records.get(since_open..).unwrap_or_default();
-        let end_stated = |field: fn(&IncidentEvent) -> Option<Timestamp>| last(ended, |event| field(body(event)?));
+        let end_stated =
+            |field: fn(&IncidentEvent) -> Option<Timestamp>| last(ended, |event| field(body(event)?));
         let run_began = || final_run_began(records, |event| Some(body(event)?.state));
         let default_end = |state: IncidentState| (status == state).then(run_began).flatten();
-        let mitigated_at = end_stated(|body| body.mitigated_at).or_else(|| default_end(IncidentState::Mitigated));
-        let resolved_at = end_stated(|body| body.resolved_at).or_else(|| default_end(IncidentState::Resolved));
+        let mitigated_at =
+            end_stated(|body| body.mitigated_at).or_else(|| default_end(IncidentState::Mitigated));
+        let resolved_at =
+            end_stated(|body| body.resolved_at).or_else(|| default_end(IncidentState::Resolved));
         let (started, detected) = (field!(started_at), field!(detected_at));
         let detected_at = detected.or(started).unwrap_or(first.occurred_at);
         let started_at = started.unwrap_or(detected_at);
@@ -180,10 +181,16 @@ impl Correlator {
         };
         Some(IncidentView {
             id: id.clone(),
-            members: members.iter().filter(|member| *member == id || self.has_records(member)).cloned().collect(),
+            members: members
+                .iter()
+                .filter(|member| *member == id || self.has_records(member))
+                .cloned()
+                .collect(),
             service: owner(&self.catalog, &named, named.service.as_ref()).ok()?,
             repo: named.repo.as_ref().map(|repo| self.catalog.canonical_repo(repo, started_at)),
-            severity: self.corrected(CorrectionTarget::Incident, ids(), |set| set.severity).or(field!(severity)),
+            severity: self
+                .corrected(CorrectionTarget::Incident, ids(), |set| set.severity)
+                .or(field!(severity)),
             tier: field!(tier).unwrap_or(EnvironmentTier::Production),
             status,
             started_at,

@@ -75,7 +75,8 @@ impl Correlator {
                 _ => None,
             });
             // DevLake takes the first review whenever it was.
-            let counts = |at: &Timestamp| self.definitions.is_devlake() || merged_at.is_none_or(|merged| *at < merged);
+            let counts =
+                |at: &Timestamp| self.definitions.is_devlake() || merged_at.is_none_or(|merged| *at < merged);
             let first_reviewed_at = reviews.filter(counts).min();
             Pull { merged, first_reviewed_at }
         });
@@ -142,7 +143,8 @@ impl Correlator {
     fn pull_scopes(&self, row: &PullRequest) -> Vec<Scope> {
         let shipped = row.service.clone().zip(row.deployment_id.clone());
         let rollout = shipped.and_then(|key| self.state.rollouts.get(&key));
-        let labels = rollout.map(|rollout| label_scopes(&rollout.labels, &self.definitions)).unwrap_or_default();
+        let labels =
+            rollout.map(|rollout| label_scopes(&rollout.labels, &self.definitions)).unwrap_or_default();
         std::iter::once(Scope::new(format!("repo:{}", row.repo))).chain(labels).collect()
     }
 

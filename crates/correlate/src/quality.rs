@@ -10,7 +10,9 @@ use crate::ship::NotShipped;
 use crate::state::{Flaky, Named, Rank};
 use crate::task::Correlator;
 use model::event::{Cause, EnvironmentTier};
-use model::fact::{Change, DataQuality, Deployment, FlagChange, Incident, Outcome, ParkedEvent, PipelineRun, Row, RowKey};
+use model::fact::{
+    Change, DataQuality, Deployment, FlagChange, Incident, Outcome, ParkedEvent, PipelineRun, Row, RowKey,
+};
 use model::{DeploymentId, IncidentId, RepoName, ServiceName, Sha, Span, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +86,9 @@ impl Correlator {
             remedy: CLOCK.to_owned(),
         });
         self.signal("clock_skew", subject.clone(), skewed);
-        let label = (shipped == Err(NotShipped::PathsUnknown)).then(|| self.state.label(service, repo, sha)).flatten();
+        let label = (shipped == Err(NotShipped::PathsUnknown))
+            .then(|| self.state.label(service, repo, sha))
+            .flatten();
         let unknown = label.map(|label| Signal {
             service: Some(service.clone()),
             since: label.finish,
@@ -92,7 +96,9 @@ impl Correlator {
                 "deployment {} reaches the commit, whose paths are not known: it does not count as a change",
                 label.id
             ),
-            remedy: format!("send `paths` with the commits of {repo}, or import its history with `import git`"),
+            remedy: format!(
+                "send `paths` with the commits of {repo}, or import its history with `import git`"
+            ),
         });
         self.signal("paths_unknown", subject, unknown);
     }
@@ -111,7 +117,8 @@ impl Correlator {
         };
         let skewed = new.filter(|row| row.skewed).and_then(|row| {
             let early = human(Span::from_seconds(-row.recovery_s.unwrap_or(0)));
-            let detail = format!("the recovery lies {early} before the finish: it is left out of recovery times");
+            let detail =
+                format!("the recovery lies {early} before the finish: it is left out of recovery times");
             signal(row.finished_at, detail, CLOCK)
         });
         self.signal("clock_skew", subject(), skewed);
@@ -126,10 +133,12 @@ impl Correlator {
             let remedy = "send the commit's repository, the commits, or an `artifact` event for its digest or image";
             signal(rollout.finished, detail, remedy)
         });
-        let partial = rollout.filter(|r| r.in_production() && r.outcome == Outcome::Partial).and_then(|rollout| {
-            let detail = format!("{} of its parts count, and not all of them succeeded", rollout.counting.len());
-            signal(rollout.finished, detail, "retry the parts that failed, or roll the others back")
-        });
+        let partial =
+            rollout.filter(|r| r.in_production() && r.outcome == Outcome::Partial).and_then(|rollout| {
+                let detail =
+                    format!("{} of its parts count, and not all of them succeeded", rollout.counting.len());
+                signal(rollout.finished, detail, "retry the parts that failed, or roll the others back")
+            });
         self.signal("unknown_head", subject(), headless);
         self.signal("partial_rollout", subject(), partial);
         self.signal_environment(id, old, new);
@@ -148,7 +157,10 @@ impl Correlator {
         let signal = Signal {
             service: Some(new.service.clone()),
             since: new.started_at,
-            detail: format!("no rule tells the tier of environment {:?}: what is deployed there counts nowhere", new.environment.as_str()),
+            detail: format!(
+                "no rule tells the tier of environment {:?}: what is deployed there counts nowhere",
+                new.environment.as_str()
+            ),
             remedy: "add a rule for it to `[[environments]]` of the catalog, or send `tier`".to_owned(),
         };
         let stood = old.filter(|_| moved.is_none()).map(|old| old.started_at);
@@ -165,7 +177,8 @@ impl Correlator {
         let signal = first.filter(|_| unowned).map(|since| Signal {
             service: Some(service.clone()),
             since,
-            detail: "it is deployed to production and no team owns it: it counts in the organisation only".to_owned(),
+            detail: "it is deployed to production and no team owns it: it counts in the organisation only"
+                .to_owned(),
             remedy: format!("give {service} a team in the catalog"),
         });
         self.signal("unowned_service", service.to_string(), signal);
@@ -176,7 +189,8 @@ impl Correlator {
         let skewed = incident.filter(|row| row.skewed).map(|row| Signal {
             service: Some(row.service.clone()),
             since: row.started_at,
-            detail: "it was resolved or detected before it started: that is left out of the durations".to_owned(),
+            detail: "it was resolved or detected before it started: that is left out of the durations"
+                .to_owned(),
             remedy: CLOCK.to_owned(),
         });
         self.signal("clock_skew", id.to_string(), skewed);
@@ -241,20 +255,34 @@ impl Correlator {
             Signal {
                 service: Some(view.service.clone()),
                 since: view.started_at,
-                detail: format!("it names {}, and no deployment of {} is that: it blames none", names.join(", "), view.service),
-                remedy: "correct the incident's `deployment_id`, or send the deployment that it names".to_owned(),
+                detail: format!(
+                    "it names {}, and no deployment of {} is that: it blames none",
+                    names.join(", "),
+                    view.service
+                ),
+                remedy: "correct the incident's `deployment_id`, or send the deployment that it names"
+                    .to_owned(),
             }
         });
         self.signal("names_unresolved", id.to_string(), signal);
     }
 
     /// What an attempt of a run says of its source's clock.
-    pub(crate) fn signal_run(&mut self, repo: &RepoName, run_id: &model::RunId, attempt: u32, run: Option<&PipelineRun>) {
+    pub(crate) fn signal_run(
+        &mut self,
+        repo: &RepoName,
+        run_id: &model::RunId,
+        attempt: u32,
+        run: Option<&PipelineRun>,
+    ) {
         let skewed = run.filter(|run| run.skewed).and_then(|run| {
             Some(Signal {
                 service: None,
                 since: run.finished_at?,
-                detail: format!("source {} says that it finished before it started: it is in no duration", run.source),
+                detail: format!(
+                    "source {} says that it finished before it started: it is in no duration",
+                    run.source
+                ),
                 remedy: CLOCK.to_owned(),
             })
         });
@@ -262,7 +290,11 @@ impl Correlator {
     }
 
     /// Whether a workflow failed and later passed on a commit.
-    pub(crate) fn signal_flaky(&mut self, (repo, workflow, sha): &(RepoName, Text, Sha), flaky: Option<&Flaky>) {
+    pub(crate) fn signal_flaky(
+        &mut self,
+        (repo, workflow, sha): &(RepoName, Text, Sha),
+        flaky: Option<&Flaky>,
+    ) {
         let signal = flaky.and_then(|flaky| flaky.since).map(|since| Signal {
             service: None,
             since,
@@ -280,7 +312,9 @@ impl Correlator {
             _ if waits => None,
             _ => return,
         };
-        let name = |row: &ParkedEvent| row.claim.as_ref().map_or(format!("{kind} without a name"), |claim| format!("{kind} {claim}"));
+        let name = |row: &ParkedEvent| {
+            row.claim.as_ref().map_or(format!("{kind} without a name"), |claim| format!("{kind} {claim}"))
+        };
         let case = format!("{} {} {}", parked.source, parked.event_id, parked.hash);
         let moved = old.filter(|old| !waits || name(old) != name(&parked));
         if let Some(old) = moved {
@@ -306,9 +340,17 @@ fn unattributed(kind: Waiting, parked: &ParkedEvent) -> Signal {
             format!("{kind} name {claim:?}, which no service of the catalog claims"),
             format!("add {claim:?} to the aliases of a service in the catalog"),
         ),
-        _ => (format!("{kind} name neither a service nor a repository"), "send `repo` or `service` with the event".to_owned()),
+        _ => (
+            format!("{kind} name neither a service nor a repository"),
+            "send `repo` or `service` with the event".to_owned(),
+        ),
     };
-    Signal { service: None, since: parked.occurred_at, detail: format!("{detail}: they wait, and count nowhere"), remedy }
+    Signal {
+        service: None,
+        since: parked.occurred_at,
+        detail: format!("{detail}: they wait, and count nowhere"),
+        remedy,
+    }
 }
 
 /// The deployment in a published row.

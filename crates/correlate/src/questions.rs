@@ -42,7 +42,8 @@ impl Correlator {
         let sha = self.artifact_commit(artifact);
         let from = (artifact.clone(), HomeKey::default());
         let subscribers = self.state.subscribers.range(from..).take_while(|((a, _), _)| a == artifact);
-        let outdated: Vec<_> = subscribers.filter(|(_, told)| **told != sha).map(|(key, _)| key.clone()).collect();
+        let outdated: Vec<_> =
+            subscribers.filter(|(_, told)| **told != sha).map(|(key, _)| key.clone()).collect();
         for (artifact, home) in outdated {
             self.state.subscribers.put((artifact.clone(), home.clone()), sha.clone());
             self.tell_artifact(&artifact, &home, sha.clone());
@@ -65,7 +66,8 @@ impl Correlator {
     pub(crate) fn settle_subscriptions(&mut self) {
         for (artifact, home) in std::mem::take(&mut self.dirty.subscriptions) {
             let from = (artifact.clone(), ServiceName::default(), DeploymentId::default());
-            let mut users = self.state.artifact_users.range(from..).take_while(|((a, ..), ())| *a == artifact);
+            let mut users =
+                self.state.artifact_users.range(from..).take_while(|((a, ..), ())| *a == artifact);
             let used = users.any(|((_, service, _), ())| self.catalog.home_of_service(service) == home);
             let key = (artifact.clone(), home.clone());
             if used != self.state.subscriptions.contains(&key) {
@@ -120,7 +122,8 @@ impl Correlator {
         for id in std::mem::take(&mut self.dirty.questions) {
             let from = (id.clone(), 0);
             let askers = self.state.questions.range(from..).take_while(|((i, _), _)| *i == id);
-            let askers: Vec<(u32, Option<Vec<Match>>)> = askers.map(|((_, task), told)| (*task, told.clone())).collect();
+            let askers: Vec<(u32, Option<Vec<Match>>)> =
+                askers.map(|((_, task), told)| (*task, told.clone())).collect();
             if askers.is_empty() {
                 continue;
             }
@@ -128,7 +131,8 @@ impl Correlator {
             for (task, told) in askers {
                 if told.as_ref() != Some(&matches) {
                     self.state.questions.put((id.clone(), task), Some(matches.clone()));
-                    let message = Message::Answer { id: id.clone(), task: self.task, matches: matches.clone() };
+                    let message =
+                        Message::Answer { id: id.clone(), task: self.task, matches: matches.clone() };
                     self.messages.push(Envelope { to: Address::Task(task), message });
                 }
             }

@@ -4,9 +4,7 @@ use crate::deployment::{Attempt, Chain, Rollout, group};
 use crate::state::{Rank, Thing};
 use crate::task::Correlator;
 use model::event::CorrectionTarget;
-use model::{
-    DeliveryEvent, DeploymentId, Environment, HomeKey, RepoName, ServiceName, Sha, Text, Timestamp,
-};
+use model::{DeliveryEvent, DeploymentId, Environment, HomeKey, RepoName, ServiceName, Sha, Text, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -40,10 +38,9 @@ impl Correlator {
         }
         if let Some(new) = new {
             let chain = (service.clone(), new.environment.clone(), new.chain.clone());
-            self.state.chains.put(
-                (chain.0.clone(), chain.1.clone(), chain.2.clone(), new.started, id.clone()),
-                (),
-            );
+            self.state
+                .chains
+                .put((chain.0.clone(), chain.1.clone(), chain.2.clone(), new.started, id.clone()), ());
             self.dirty.chains.entry(chain).or_default();
             self.state.attempts.put(key, new);
         }
@@ -52,7 +49,8 @@ impl Correlator {
     /// Groups the attempts of the marked chains anew.
     pub(crate) fn settle_chains(&mut self) {
         let mut had: BTreeSet<(ServiceName, DeploymentId)> = BTreeSet::new();
-        let mut has: BTreeMap<(ServiceName, DeploymentId), (Vec<DeploymentId>, Vec<DeploymentId>)> = BTreeMap::new();
+        let mut has: BTreeMap<(ServiceName, DeploymentId), (Vec<DeploymentId>, Vec<DeploymentId>)> =
+            BTreeMap::new();
         for ((service, environment, chain), old) in std::mem::take(&mut self.dirty.chains) {
             had.extend(old.into_iter().map(|id| (service.clone(), id)));
             let attempts = self.attempts_of(&service, &environment, &chain);
@@ -135,9 +133,12 @@ impl Correlator {
         }
         if self.corrected(CorrectionTarget::Deployment, ids(), |set| set.cancelled) == Some(true) {
             rollout.outcome = model::fact::Outcome::Cancelled;
-            rollout.finished = counting.iter().map(|attempt| attempt.finished).max().flatten().filter(|_| {
-                counting.iter().all(|attempt| attempt.finished.is_some())
-            });
+            rollout.finished = counting
+                .iter()
+                .map(|attempt| attempt.finished)
+                .max()
+                .flatten()
+                .filter(|_| counting.iter().all(|attempt| attempt.finished.is_some()));
         }
         let artifact = |key: Option<HomeKey>| self.state.artifacts.get(&key?).cloned();
         let [digest, image] = artifact_keys(&rollout);
@@ -160,7 +161,12 @@ impl Correlator {
     }
 
     /// The repository of the service that knows a commit: the one that was named, else the catalog's first.
-    fn repo_that_knows(&self, service: &ServiceName, named: Option<&RepoName>, sha: &Sha) -> Option<RepoName> {
+    fn repo_that_knows(
+        &self,
+        service: &ServiceName,
+        named: Option<&RepoName>,
+        sha: &Sha,
+    ) -> Option<RepoName> {
         let config = self.catalog.service(service);
         let knows = |repo: &&RepoName| {
             self.state.nodes.get(&((*repo).clone(), sha.clone())).is_some_and(|node| node.known)
@@ -220,7 +226,13 @@ impl Correlator {
         self.dirty.deployments.insert(key);
     }
 
-    fn unlist_rollout(&mut self, service: &ServiceName, id: &DeploymentId, old: &Rollout, new: Option<&Rollout>) {
+    fn unlist_rollout(
+        &mut self,
+        service: &ServiceName,
+        id: &DeploymentId,
+        old: &Rollout,
+        new: Option<&Rollout>,
+    ) {
         let s = || service.clone();
         for member in &old.members {
             // A member that has moved to another logical deployment is still borne.
@@ -243,7 +255,8 @@ impl Correlator {
         let rank = Rank { finish, id: id.clone() };
         // Whatever it is now, the commits that it held are to be looked at: their deployment has changed.
         self.mark_held(service, &rank);
-        let alike = |new: &Rollout| new.serves() && new.finished == old.finished && new.outcome == old.outcome;
+        let alike =
+            |new: &Rollout| new.serves() && new.finished == old.finished && new.outcome == old.outcome;
         if old.serves() && !new.is_some_and(alike) {
             self.state.serving.take(&(s(), rank.clone()));
             self.mark_incidents_after(service, finish);
@@ -324,14 +337,16 @@ impl Correlator {
     pub(crate) fn mark_held(&mut self, service: &ServiceName, rank: &Rank) {
         let from = (service.clone(), rank.clone(), RepoName::default(), Sha::new(""));
         let held = self.state.held.range(from..).take_while(|((s, r, ..), ())| s == service && r == rank);
-        let held: Vec<_> = held.map(|((_, _, repo, sha), ())| (service.clone(), repo.clone(), sha.clone())).collect();
+        let held: Vec<_> =
+            held.map(|((_, _, repo, sha), ())| (service.clone(), repo.clone(), sha.clone())).collect();
         self.dirty.commits.extend(held);
     }
 }
 
 /// The index keys of a deployment's artifact: its digest's and its image's.
 pub fn artifact_keys(rollout: &Rollout) -> [Option<HomeKey>; 2] {
-    let key = |kind: &str, name: &Option<Text>| name.as_ref().map(|name| HomeKey::new(format!("{kind}{name}")));
+    let key =
+        |kind: &str, name: &Option<Text>| name.as_ref().map(|name| HomeKey::new(format!("{kind}{name}")));
     [key("digest:", &rollout.digest), key("image:", &rollout.image)]
 }
 

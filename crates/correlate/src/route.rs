@@ -46,9 +46,7 @@ pub fn route(catalog: &Catalog, event: &DeliveryEvent) -> Route {
         EventBody::Push(_) => in_repo(&|repo| Thing::Push(repo, event.source.clone(), event.id.clone())),
         EventBody::PullRequest(body) => in_repo(&|repo| Thing::PullRequest(repo, body.number)),
         EventBody::Review(body) => in_repo(&|repo| Thing::Reviews(repo, body.number)),
-        EventBody::PipelineRun(body) => {
-            in_repo(&|repo| Thing::Run(repo, body.run_id.clone(), body.attempt))
-        }
+        EventBody::PipelineRun(body) => in_repo(&|repo| Thing::Run(repo, body.run_id.clone(), body.attempt)),
         EventBody::Deployment(body) => match owner(catalog, event, event.service.as_ref()) {
             Ok(service) => {
                 let home = catalog.home_of_service(&service);
@@ -56,9 +54,7 @@ pub fn route(catalog: &Catalog, event: &DeliveryEvent) -> Route {
             }
             Err(_) => one(HomeKey::new(PARKED), Thing::Parked),
         },
-        EventBody::Incident(body) => {
-            one(HomeKey::new(POOL), Thing::Incident(body.incident_id.clone()))
-        }
+        EventBody::Incident(body) => one(HomeKey::new(POOL), Thing::Incident(body.incident_id.clone())),
         EventBody::Artifact(body) => Route::To(
             [("digest:", &body.digest), ("image:", &body.image)]
                 .into_iter()
@@ -108,11 +104,7 @@ pub fn owner(catalog: &Catalog, event: &DeliveryEvent, hint: Option<&Text>) -> R
         Owner::Ambiguous { repo, services } => Err(Unowned {
             reason: "ambiguous_repository",
             claim: Some(Text::new(repo.as_str())),
-            remedy: format!(
-                "name the service in the event: {} belongs to {} services",
-                repo,
-                services.len()
-            ),
+            remedy: format!("name the service in the event: {} belongs to {} services", repo, services.len()),
         }),
         Owner::Unclaimed { alias } => Err(Unowned {
             reason: "unclaimed_alias",

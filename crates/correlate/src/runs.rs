@@ -116,8 +116,10 @@ impl Correlator {
         let mut ended: BTreeSet<_> = BTreeSet::new();
         for ((_, _, run, attempt), _) in on.filter(|(_, name)| *name == workflow) {
             let key = RowKey::PipelineRun(repo.clone(), run.clone(), *attempt);
-            if let Some(Row::PipelineRun(fact)) = self.state.published.get(&key).map(|published| &published.row)
-                && let (Some(at), RunState::Passed | RunState::Failed, false) = (fact.finished_at, fact.state, fact.drill)
+            if let Some(Row::PipelineRun(fact)) =
+                self.state.published.get(&key).map(|published| &published.row)
+                && let (Some(at), RunState::Passed | RunState::Failed, false) =
+                    (fact.finished_at, fact.state, fact.drill)
             {
                 ended.insert((at, run.clone(), *attempt, fact.state == RunState::Passed));
             }

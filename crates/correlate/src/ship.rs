@@ -75,16 +75,24 @@ impl Correlator {
     /// The scopes of a change that the catalog does not give: its repository, its deployment's labels.
     fn change_scopes(&self, change: &Change) -> Vec<Scope> {
         let mut scopes = vec![Scope::new(format!("repo:{}", change.repo))];
-        if let Some(rollout) = self.state.rollouts.get(&(change.service.clone(), change.deployment_id.clone())) {
+        if let Some(rollout) =
+            self.state.rollouts.get(&(change.service.clone(), change.deployment_id.clone()))
+        {
             scopes.extend(crate::contribute::label_scopes(&rollout.labels, &self.definitions));
         }
         scopes
     }
 
     /// The change that a commit is for a service, or why it is none.
-    pub(crate) fn ship(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Result<Change, NotShipped> {
+    pub(crate) fn ship(
+        &self,
+        service: &ServiceName,
+        repo: &RepoName,
+        sha: &Sha,
+    ) -> Result<Change, NotShipped> {
         let label = self.state.label(service, repo, sha).ok_or(NotShipped::NoLabel)?;
-        let rollout = self.state.rollouts.get(&(service.clone(), label.id.clone())).ok_or(NotShipped::NoLabel)?;
+        let rollout =
+            self.state.rollouts.get(&(service.clone(), label.id.clone())).ok_or(NotShipped::NoLabel)?;
         let nothing = Node::default();
         let node = self.state.nodes.get(&(repo.clone(), sha.clone())).unwrap_or(&nothing);
         if node.merge {
@@ -161,7 +169,9 @@ impl Correlator {
         let squashed = self
             .pulls_with(repo, sha, PullRole::Merge)
             .next()
-            .filter(|pull| matches!(pull.merged.merge_method, Some(MergeMethod::Squash | MergeMethod::Rebase)))
+            .filter(|pull| {
+                matches!(pull.merged.merge_method, Some(MergeMethod::Squash | MergeMethod::Rebase))
+            })
             .and_then(|pull| self.first_commit_of(repo, pull))
             .map(|at| (at, StartEvidence::PrFirstCommit));
         let chosen = match self.definitions.lead_time_start {
@@ -189,7 +199,8 @@ impl Correlator {
 
     /// The earliest time known of a pull request's commits and of its head.
     pub(crate) fn first_commit_of(&self, repo: &RepoName, pull: &Pull) -> Option<Timestamp> {
-        let own = |sha: &Sha| self.state.nodes.get(&(repo.clone(), sha.clone())).and_then(|node| node.committed_at);
+        let own =
+            |sha: &Sha| self.state.nodes.get(&(repo.clone(), sha.clone())).and_then(|node| node.committed_at);
         let listed = pull.merged.commits.iter().flatten();
         let listed = listed.flat_map(|listed| [Some(listed.committed_at), own(&listed.sha)]);
         listed.chain([own(&pull.merged.head_sha)]).flatten().min()
@@ -209,7 +220,8 @@ impl Correlator {
     pub(crate) fn pull_of<'a>(&'a self, repo: &'a RepoName, sha: &'a Sha) -> Option<&'a Pull> {
         let merged = self.pulls_with(repo, sha, PullRole::Merge).next();
         merged.or_else(|| {
-            self.pulls_with(repo, sha, PullRole::Listed).min_by_key(|pull| (pull.merged.opened_at, pull.merged.number))
+            self.pulls_with(repo, sha, PullRole::Listed)
+                .min_by_key(|pull| (pull.merged.opened_at, pull.merged.number))
         })
     }
 

@@ -10,8 +10,8 @@ use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
 use model::table::Table;
 use model::{
-    DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, Text,
-    Timestamp,
+    DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
+    Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -362,7 +362,10 @@ model::stateful!(State {
 
 impl State {
     /// The records of a thing, in order.
-    pub fn records_of<'a>(&'a self, thing: &Thing) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
+    pub fn records_of<'a>(
+        &'a self,
+        thing: &Thing,
+    ) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
         let from = (thing.clone(), least_order());
         let to = (thing.clone(), greatest_order());
         self.records.range(from..=to).map(|(_, event)| event)

@@ -73,7 +73,9 @@ impl Correlator {
             Message::Blamed { id, of, service, deployment } => {
                 self.put_blamed_elsewhere(id, of, service, deployment.clone());
             }
-            Message::Blame { id, of, service, blame } => self.put_foreign_blame(service, id, of, blame.clone()),
+            Message::Blame { id, of, service, blame } => {
+                self.put_foreign_blame(service, id, of, blame.clone())
+            }
         }
     }
 
@@ -89,7 +91,8 @@ impl Correlator {
         // an event's homes keeps that and sends nothing on.
         let (here, elsewhere): (Vec<_>, Vec<_>) = targets.into_iter().partition(|(address, _)| mine(address));
         if here.is_empty() {
-            let sent_on = elsewhere.into_iter().map(|(to, _)| Envelope { to, message: Message::Event(event.clone()) });
+            let sent_on =
+                elsewhere.into_iter().map(|(to, _)| Envelope { to, message: Message::Event(event.clone()) });
             self.messages.extend(sent_on);
         }
         for (_, thing) in here {
@@ -175,7 +178,13 @@ impl Correlator {
     }
 
     /// Publishes a row (or takes it away), with the contributions that it makes.
-    pub(crate) fn publish(&mut self, key: RowKey, row: Option<Row>, extra_scopes: Vec<Scope>, failure_source: bool) {
+    pub(crate) fn publish(
+        &mut self,
+        key: RowKey,
+        row: Option<Row>,
+        extra_scopes: Vec<Scope>,
+        failure_source: bool,
+    ) {
         if let Some(derived) = &mut self.derived {
             derived.insert(key.clone());
         }
@@ -225,7 +234,10 @@ impl Correlator {
 
     /// How many entries the task's state has.
     pub fn state_entries(&self) -> usize {
-        self.state.records.len() + self.state.nodes.len() + self.state.published.len() + self.state.reach.len()
+        self.state.records.len()
+            + self.state.nodes.len()
+            + self.state.published.len()
+            + self.state.reach.len()
     }
 }
 
