@@ -38,7 +38,8 @@ pub fn definitions(settings: &Settings) -> Definitions {
 /// The oracle's catalog as the engine reads it.
 pub fn catalog(model: &CatalogModel, definitions: &Definitions) -> Arc<Catalog> {
     let mut toml = String::new();
-    let mut teams: Vec<&String> = model.services.iter().flat_map(|s| s.teams.iter().map(|(_, team)| team)).collect();
+    let mut teams: Vec<&String> =
+        model.services.iter().flat_map(|s| s.teams.iter().map(|(_, team)| team)).collect();
     teams.sort();
     teams.dedup();
     for team in teams {
@@ -84,7 +85,9 @@ pub fn catalog(model: &CatalogModel, definitions: &Definitions) -> Arc<Catalog> 
             }
         }
     }
-    Arc::new(Catalog::from_toml("catalog.toml", &toml, definitions).unwrap_or_else(|e| panic!("{e:?}\n{toml}")))
+    Arc::new(
+        Catalog::from_toml("catalog.toml", &toml, definitions).unwrap_or_else(|e| panic!("{e:?}\n{toml}")),
+    )
 }
 
 /// The engine's tables as the oracle writes them: table → key → row.
@@ -130,15 +133,21 @@ pub fn of_engine(tables: &Tables) -> BTreeMap<&'static str, BTreeMap<String, Val
 pub fn of_oracle(tables: &oracle::Tables) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
     let mut out: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
     let mut put = |table, key: String, row: &Value| {
-        out.entry(table).or_insert_with(BTreeMap::new).insert(key, row.clone());
+        out.entry(table).or_default().insert(key, row.clone());
     };
     tables.deployments.iter().for_each(|((s, d), row)| put("deployments", format!("{s} {d}"), row));
     tables.changes.iter().for_each(|((s, r, c), row)| put("changes", format!("{s} {r} {c}"), row));
     tables.pull_requests.iter().for_each(|((r, n), row)| put("pull_requests", format!("{r} {n}"), row));
     tables.incidents.iter().for_each(|(i, row)| put("incidents", i.clone(), row));
-    tables.pipeline_runs.iter().for_each(|((r, i, a), row)| put("pipeline_runs", format!("{r} {i} {a}"), row));
+    tables
+        .pipeline_runs
+        .iter()
+        .for_each(|((r, i, a), row)| put("pipeline_runs", format!("{r} {i} {a}"), row));
     tables.steps.iter().for_each(|((s, m, w, a), row)| put("steps", format!("{s} {m} {w} {a}"), row));
-    tables.parked.iter().for_each(|((s, e, h), row)| put("parked", format!("{s} {e} {h}"), &row["event_type"]));
+    tables
+        .parked
+        .iter()
+        .for_each(|((s, e, h), row)| put("parked", format!("{s} {e} {h}"), &row["event_type"]));
     out
 }
 
@@ -150,7 +159,8 @@ pub fn differences(
 ) -> Vec<String> {
     let mut found = Vec::new();
     let none = BTreeMap::new();
-    for table in ["deployments", "changes", "pull_requests", "incidents", "pipeline_runs", "parked", "steps"] {
+    for table in ["deployments", "changes", "pull_requests", "incidents", "pipeline_runs", "parked", "steps"]
+    {
         let (mine, theirs) = (engine.get(table).unwrap_or(&none), oracle.get(table).unwrap_or(&none));
         let mut keys: Vec<&String> = mine.keys().chain(theirs.keys()).collect();
         keys.sort();

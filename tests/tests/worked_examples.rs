@@ -340,6 +340,19 @@ fn a_correction_to_staging_takes_a_deployment_out_after_it_counted_and_its_undo_
     assert_eq!(numbers(&run(&events)), staging);
 }
 
+#[test]
+fn a_cleared_deployment_is_blamed_by_no_incident_and_nobody_is_instead() {
+    let told = run(&[
+        deploy("d1", "x", 0),
+        deploy("d2", "y", 10),
+        incident("i", "open", 20, json!({})),
+        correct("c", "deployment", "d2", 30, json!({"failed": false})),
+    ]);
+    holds(told.deployment("d2"), json!({"failed": false, "failure_evidence": "manual"}));
+    holds(told.deployment("d1"), json!({"failed": false}));
+    holds(told.incident("i"), json!({"deployment_id": null}));
+}
+
 // Incidents.
 
 #[test]

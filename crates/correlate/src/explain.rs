@@ -204,7 +204,7 @@ impl Correlator {
         if let Some(failed) = rollout.corrected_failed {
             considered.push(Considered::yes(
                 "correction",
-                "0 manual",
+                "manual",
                 if failed {
                     "a correction says that it failed"
                 } else {
@@ -249,6 +249,7 @@ impl Correlator {
                     None => format!("it failed (evidence: {evidence}) and has not recovered"),
                 }
             }
+            (_, Some(_)) => "a correction says that it did not fail".to_owned(),
             _ => "no evidence says that it failed".to_owned(),
         }
     }
@@ -276,9 +277,10 @@ impl Correlator {
 
     fn explain_blaming(&self, service: &ServiceName, by: &IncidentId, rollout: &Rollout) -> String {
         match (self.view_for(service, by), rollout.finished) {
-            (Some(view), Some(finish)) => {
+            (Some(view), Some(finish)) if !view.has_names() => {
                 format!("started {} after it finished", human(view.started_at.since(finish)))
             }
+            (Some(view), _) => format!("names it: {}", named(&view)),
             _ => "names it".to_owned(),
         }
     }
@@ -303,7 +305,7 @@ impl Correlator {
             }
             if let Some(view) = self.view_for(service, incident) {
                 let (detail, key, remedy) = self.why_not_blamed(service, &view);
-                let row = Considered::no(format!("incident {incident}"), "5 temporal", detail);
+                let row = Considered::no(format!("incident {incident}"), "temporal", detail);
                 considered.push(Considered { key, remedy, ..row });
             }
         }
@@ -352,15 +354,25 @@ impl Correlator {
         }
         match self.most_recent(service, view.started_at) {
             None => (text("no deployment served when it started"), None, None),
-            Some(recent) => (
-                format!(
-                    "the deployment that served when it started, {}, had finished {} before",
-                    recent.id,
-                    human(view.started_at.since(recent.finish))
-                ),
-                Some("failure_window"),
-                None,
-            ),
+            Some(recent) => {
+                let after = human(view.started_at.since(recent.finish));
+                let served = format!("{} served when it started, {after} after that had finished", recent.id);
+                let rollout = self.state.rollouts.get(&(service.clone(), recent.id.clone()));
+                if rollout.is_some_and(|rollout| rollout.corrected_failed == Some(false)) {
+                    let detail =
+                        format!("{served}; a correction says that it did not fail, so nobody is blamed");
+                    return (
+                        detail,
+                        None,
+                        Some("streamgauge correct --undo CORRECTION takes the correction back"),
+                    );
+                }
+                let verdict = self.state.verdicts.get(&(service.clone(), view.id.clone()));
+                if verdict.is_some_and(|verdict| verdict.blamed.is_some()) {
+                    return (format!("{served}, and is blamed"), None, None);
+                }
+                (format!("{served}: outside the failure window"), Some("failure_window"), None)
+            }
         }
     }
 
@@ -454,12 +466,22 @@ impl Correlator {
                         considered.push(Considered::yes(text, rule.as_str(), "blamed").remedy(CORRECT));
                         format!("it blames deployment {deployment} ({rule})")
                     }
+                    None if self.blamed_dependency(view).0.is_some() => {
+                        let (deployment, _) = self.blamed_dependency(view);
+                        let deployment = deployment.map_or_else(String::new, |id| id.to_string());
+                        let text = format!("deployment {deployment}");
+                        considered.push(
+                            Considered::yes(text, "temporal", "of a direct dependency: blamed")
+                                .key("blame_dependencies"),
+                        );
+                        format!("it blames deployment {deployment} of a dependency (temporal)")
+                    }
                     None => {
                         let (detail, key, remedy) = self.why_not_blamed(&view.service, view);
                         considered.push(Considered {
                             key,
                             remedy,
-                            ..Considered::no("blame", "5 temporal", detail)
+                            ..Considered::no("blame", "temporal", detail)
                         });
                         "it blames no deployment of its service".to_owned()
                     }
@@ -590,6 +612,14 @@ impl Correlator {
             _ => None,
         }
     }
+}
+
+/// What an incident names.
+fn named(view: &IncidentView) -> String {
+    let id = view.names.deployment_id.iter().map(|id| format!("deployment {id}"));
+    let version = view.names.version.iter().map(|version| format!("version {version}"));
+    let sha = view.names.sha.iter().map(|sha| format!("commit {sha}"));
+    id.chain(version).chain(sha).collect::<Vec<_>>().join(", ")
 }
 
 fn name_of(row: &Row) -> String {

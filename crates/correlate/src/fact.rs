@@ -271,7 +271,10 @@ impl Correlator {
     }
 
     /// Without a deployment of its own service: of the dependencies' that it blames the one that finished last.
-    fn blamed_dependency(&self, view: &IncidentView) -> (Option<DeploymentId>, Option<FailureEvidence>) {
+    pub(crate) fn blamed_dependency(
+        &self,
+        view: &IncidentView,
+    ) -> (Option<DeploymentId>, Option<FailureEvidence>) {
         let from = (view.id.clone(), view.service.clone(), ServiceName::default());
         let blamed = self.state.blamed_elsewhere.range(from..);
         let blamed = blamed.take_while(|((id, of, _), _)| *id == view.id && *of == view.service);

@@ -255,8 +255,11 @@ impl Correlator {
         let rank = Rank { finish, id: id.clone() };
         // Whatever it is now, the commits that it held are to be looked at: their deployment has changed.
         self.mark_held(service, &rank);
-        let alike =
-            |new: &Rollout| new.serves() && new.finished == old.finished && new.outcome == old.outcome;
+        // A correction that clears a deployment takes its incidents' blame away, or gives it back.
+        let alike = |new: &Rollout| {
+            let judged = |rollout: &Rollout| (rollout.finished, rollout.outcome, rollout.corrected_failed);
+            new.serves() && judged(new) == judged(old)
+        };
         if old.serves() && !new.is_some_and(alike) {
             self.state.serving.take(&(s(), rank.clone()));
             self.mark_incidents_after(service, finish);

@@ -1,6 +1,8 @@
 //! Facts: what correlation concludes from events. One per real thing, updated in place.
 
-use crate::event::{AuthorKind, Cause, EnvironmentTier, IncidentState, PullRequestState, RunState, Severity, words};
+use crate::event::{
+    AuthorKind, Cause, EnvironmentTier, IncidentState, PullRequestState, RunState, Severity, words,
+};
 use crate::ids::{DeploymentId, Environment, IncidentId, RepoName, RunId, ServiceName, Sha, TeamName, Text};
 use crate::metric::{DoraStep, Pane, PaneKey, StepKey};
 use crate::time::Timestamp;
@@ -427,7 +429,9 @@ impl Row {
     pub fn key(&self) -> RowKey {
         match self {
             Self::Deployment(row) => RowKey::Deployment(row.service.clone(), row.deployment_id.clone()),
-            Self::Change(row) => RowKey::Change(row.service.clone(), row.repo.clone(), row.commit_sha.clone()),
+            Self::Change(row) => {
+                RowKey::Change(row.service.clone(), row.repo.clone(), row.commit_sha.clone())
+            }
             Self::PullRequest(row) => RowKey::PullRequest(row.repo.clone(), row.number),
             Self::Incident(row) => RowKey::Incident(row.incident_id.clone()),
             Self::PipelineRun(row) => RowKey::PipelineRun(row.repo.clone(), row.run_id.clone(), row.attempt),

@@ -58,7 +58,9 @@ impl Metric {
     pub const fn kind(self) -> MetricKind {
         match self {
             Self::DeploymentFrequency => MetricKind::Count,
-            Self::ChangeLeadTime | Self::RecoveryTime | Self::TimeToRestore | Self::TimeInCi => MetricKind::Median,
+            Self::ChangeLeadTime | Self::RecoveryTime | Self::TimeToRestore | Self::TimeInCi => {
+                MetricKind::Median
+            }
             Self::TimeToDetect => MetricKind::Mean,
             Self::ChangeFailRate
             | Self::ReworkRate

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::RangeBounds;
 
 /// An ordered table with a journal of what the running transaction changed.
@@ -33,12 +34,20 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     }
     /// Puts a value; returns the one before. Putting what is there changes nothing.
     pub fn put(&mut self, key: K, value: V) -> Option<V> {
-        if self.rows.get(&key) == Some(&value) {
-            return Some(value);
+        match self.rows.entry(key) {
+            Entry::Occupied(row) if *row.get() == value => Some(value),
+            Entry::Occupied(mut row) => {
+                let key = row.key().clone();
+                let before = row.insert(value);
+                self.journal.entry(key).or_insert_with(|| Some(before.clone()));
+                Some(before)
+            }
+            Entry::Vacant(row) => {
+                self.journal.entry(row.key().clone()).or_insert(None);
+                row.insert(value);
+                None
+            }
         }
-        let before = self.rows.insert(key.clone(), value);
-        self.journal.entry(key).or_insert_with(|| before.clone());
-        before
     }
     /// Takes a value away.
     pub fn take(&mut self, key: &K) -> Option<V> {

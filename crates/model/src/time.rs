@@ -18,7 +18,9 @@ pub enum TimeError {
     #[error("not a time: {0:?} (RFC 3339 with an offset is expected, as in 2026-01-31T09:30:00Z)")]
     NotATime(String),
     /// The instant lies outside the years 1970 to 2261: most likely another unit.
-    #[error("time out of range: {0} (1970 to 2261 is accepted; are these milliseconds where seconds belong?)")]
+    #[error(
+        "time out of range: {0} (1970 to 2261 is accepted; are these milliseconds where seconds belong?)"
+    )]
     OutOfRange(String),
 }
 
@@ -59,7 +61,9 @@ impl Timestamp {
                     .filter(|time| *time >= Self::MIN && *time <= Self::MAX)
                     .ok_or_else(|| TimeError::OutOfRange(text.to_owned()))
             }
-            Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => Err(TimeError::NoZone(text.to_owned())),
+            Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
+                Err(TimeError::NoZone(text.to_owned()))
+            }
             Err(_) => Err(TimeError::NotATime(text.to_owned())),
         }
     }

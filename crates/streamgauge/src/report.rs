@@ -77,7 +77,7 @@ pub fn write(
             writeln!(
                 out,
                 "{scope} · {}",
-                if ends.is_empty() { "no data".to_owned() } else { ends.join(", ") }
+                if ends.is_empty() { NO_DATA.to_owned() } else { ends.join(", ") }
             )?;
             if !part.is_empty() {
                 part.without(&["scope", "as_of"]).write(format, out)?;
@@ -91,18 +91,20 @@ pub fn write(
     Ok(())
 }
 
-/// The scopes that were asked for, checked; by default every service.
+/// What a scope without a single window says.
+const NO_DATA: &str = "no data: no deployment, incident or run of it is known (tag releases, as in `git tag v1.0.0`, \
+                       and import again; or import deployment events)";
+
+/// The scopes that were asked for, checked; by default every service, those that never deployed too.
 ///
 /// # Errors
 /// Exit code 2: a scope that has no metrics, with the nearest that does.
 pub fn scopes(clickhouse: &ClickHouse, asked: &[String]) -> anyhow::Result<Vec<Scope>> {
     let known = clickhouse.block_on(clickhouse.reader().scopes())?;
     if asked.is_empty() {
-        let services: Vec<Scope> = known
-            .iter()
-            .filter(|scope| scope.scope.as_str().starts_with("service:"))
-            .map(|scope| scope.scope.clone())
-            .collect();
+        let services = clickhouse.block_on(clickhouse.reader().services())?;
+        let services: Vec<Scope> =
+            services.iter().map(|name| Scope::new(format!("service:{name}"))).collect();
         if services.is_empty() {
             return Err(wrong(
                 "there are no services yet (import something first, as in `streamgauge import git .`)",

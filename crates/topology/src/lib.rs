@@ -19,9 +19,9 @@ use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partitio
 use model::fact::{Row, RowChange, RowKey};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
-use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Text};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text};
 use sources::{Outcome, Rejection, SourceSettings};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use windows::Aggregator;
 
@@ -55,6 +55,8 @@ pub struct Topology {
     definitions: Definitions,
     settings: SourceSettings,
     catalog: Arc<Catalog>,
+    /// Every repository's name, once: keys that share its text compare without reading it.
+    repositories: BTreeSet<RepoName>,
     correlators: Vec<Correlator>,
     inboxes: Vec<VecDeque<Message>>,
     /// Tasks that have something to settle although their inbox is empty: a new catalog.
@@ -80,6 +82,7 @@ impl Topology {
             inboxes: (0..tasks).map(|_| VecDeque::new()).collect(),
             unsettled: false,
             aggregators: (0..tasks).map(|_| Aggregator::new(calendar())).collect(),
+            repositories: BTreeSet::new(),
             rows: BTreeMap::new(),
             events: Vec::new(),
             dead_letters: Vec::new(),
@@ -122,7 +125,13 @@ impl Topology {
     }
 
     /// Sends one event to its homes, and to the archive.
-    pub fn process_event(&mut self, event: DeliveryEvent) {
+    pub fn process_event(&mut self, mut event: DeliveryEvent) {
+        if let Some(repo) = &mut event.repo {
+            match self.repositories.get(repo) {
+                Some(known) => *repo = known.clone(),
+                None => _ = self.repositories.insert(repo.clone()),
+            }
+        }
         let event = Arc::new(event);
         self.events.push(event.clone());
         if let Route::To(targets) = route(&self.catalog, &event) {
@@ -211,7 +220,9 @@ impl Topology {
         for change in rows {
             let key = change.key();
             let stands = self.rows.get(&key).is_some_and(|(by, stands)| {
-                *by != task && matches!(stands, RowChange::Upsert(_)) && matches!(change, RowChange::Delete(_))
+                *by != task
+                    && matches!(stands, RowChange::Upsert(_))
+                    && matches!(change, RowChange::Delete(_))
             });
             if !stands {
                 self.rows.insert(key, (task, change));

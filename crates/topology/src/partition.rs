@@ -29,8 +29,12 @@ impl TaskId {
         aggregators: &'a mut [Aggregator],
     ) -> Option<&'a mut dyn Stateful> {
         match self {
-            Self::Correlate(index) => correlators.get_mut(index as usize).map(|task| task as &mut dyn Stateful),
-            Self::Aggregate(index) => aggregators.get_mut(index as usize).map(|task| task as &mut dyn Stateful),
+            Self::Correlate(index) => {
+                correlators.get_mut(index as usize).map(|task| task as &mut dyn Stateful)
+            }
+            Self::Aggregate(index) => {
+                aggregators.get_mut(index as usize).map(|task| task as &mut dyn Stateful)
+            }
         }
     }
 

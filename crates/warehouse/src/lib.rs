@@ -25,7 +25,7 @@ pub use target::{Database, Target};
 
 /// A client for a server or the embedded engine's address, as in `http://127.0.0.1:8123`.
 ///
-/// The database is not set: [`migrate`] makes it. [`Loader`] and [`Reader`] take one that has it
+/// The database is not set: [`migrate()`] makes it. [`Loader`] and [`Reader`] take one that has it
 /// ([`Client::with_database`]).
 pub fn client(url: &str) -> Client {
     Client::default().with_url(url).with_product_info("streamgauge", env!("CARGO_PKG_VERSION"))

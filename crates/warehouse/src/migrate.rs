@@ -53,7 +53,7 @@ pub struct Statement {
     pub sql: String,
 }
 
-/// What [`migrate`] did.
+/// What [`migrate()`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MigrationReport {
     /// The migrations that ran now: number and name.
@@ -69,7 +69,7 @@ struct Applied {
     checksum: String,
 }
 
-/// Every statement that [`migrate`] runs on an empty server, in order.
+/// Every statement that [`migrate()`] runs on an empty server, in order.
 pub fn dry_run(database: &Database, target: &Target) -> Vec<Statement> {
     std::iter::once(&BOOTSTRAP)
         .chain(&MIGRATIONS)

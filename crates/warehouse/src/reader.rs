@@ -152,6 +152,14 @@ impl Reader {
         Ok(self.client.query("SELECT ?fields FROM scopes ORDER BY scope").fetch_all().await?)
     }
 
+    /// Every service that is known, deployed or not, in order.
+    ///
+    /// # Errors
+    /// See [`crate::Error::Query`].
+    pub async fn services(&self) -> Result<Vec<String>> {
+        Ok(self.client.query("SELECT service FROM services ORDER BY service").fetch_all().await?)
+    }
+
     /// Runs a user's statement as it is. `format` is any of ClickHouse's; a `FORMAT` in the statement wins.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use model::table::Table;
 use model::{Calendar, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Most multiset entries that the rolling windows of one task keep together (about 16 bytes each). Beyond it the
 /// least recently used window is let go, and built again from its panes when it is needed.
@@ -26,6 +27,8 @@ pub const ROLLING_LIMIT: usize = 4_000_000;
 #[derive(Debug)]
 pub struct Aggregator {
     calendar: Calendar,
+    /// The windows that it keeps, in order.
+    windows: Arc<[Window]>,
     panes: Table<PaneId, PaneRow>,
     samples: Table<SampleId, i64>,
     owed: Table<SeriesId, i64>,
@@ -33,6 +36,8 @@ pub struct Aggregator {
     /// Series with in-order contributions since the last flush; a subset of the keys of `owed`.
     touched: BTreeSet<SeriesId>,
     rolling: RollingCache,
+    /// Every scope that came in, once: keys that share its text compare without reading it.
+    scopes: BTreeSet<Scope>,
 }
 
 /// How a pane changed since the last full flush.
@@ -56,13 +61,27 @@ impl Aggregator {
     pub fn with_rolling_limit(calendar: Calendar, limit: usize) -> Self {
         Self {
             calendar,
+            windows: Window::ALL.into(),
             panes: Table::default(),
             samples: Table::default(),
             owed: Table::default(),
             marks: Table::default(),
             touched: BTreeSet::new(),
             rolling: RollingCache::new(limit),
+            scopes: BTreeSet::new(),
         }
+    }
+
+    /// An empty task that keeps only these windows, and only the panes that they are made of: what a window
+    /// costs is measured with it.
+    pub fn with_windows(calendar: Calendar, windows: &[Window]) -> Self {
+        let kept = Window::ALL.iter().copied().filter(|window| windows.contains(window)).collect();
+        Self { windows: kept, ..Self::new(calendar) }
+    }
+
+    /// The windows that are made of a grain's panes.
+    fn windows_of(windows: &[Window], grain: Grain) -> impl Iterator<Item = Window> {
+        windows.iter().copied().filter(move |window| window.grain() == grain)
     }
 
     /// After a restore or a roll-back: caches may hold what never was.
@@ -77,7 +96,17 @@ impl Aggregator {
         if delta.is_zero() {
             return;
         }
+        let scope = match self.scopes.get(scope) {
+            Some(known) => known.clone(),
+            None => {
+                self.scopes.insert(scope.clone());
+                scope.clone()
+            }
+        };
         for (grain, index) in [(Grain::Hour, hour.0), (Grain::Day, day.0)] {
+            if Self::windows_of(&self.windows, grain).next().is_none() {
+                continue;
+            }
             let series = SeriesId { scope: scope.clone(), metric: *metric, grain };
             self.apply_to_pane(series, index, delta);
         }
@@ -174,11 +203,12 @@ impl Aggregator {
             .range(series.pane(i64::MIN)..=series.pane(i64::MAX))
             .map(|(pane, mark)| (pane.index, *mark))
             .collect();
-        for window in series.windows() {
-            for (from, to) in self.stale(series, *window, &marks) {
-                self.slide(series, *window, from, to, out);
+        let windows = self.windows.clone();
+        for window in Self::windows_of(&windows, series.grain) {
+            for (from, to) in self.stale(series, window, &marks) {
+                self.slide(series, window, from, to, out);
             }
-            self.delete_steps(series, *window, &marks, out);
+            self.delete_steps(series, window, &marks, out);
         }
         for (index, _) in marks {
             let pane = series.pane(index);
@@ -194,11 +224,12 @@ impl Aggregator {
         let Some(written) = self.owed.get(&series).copied() else { return };
         let Some(newest) = self.stored().newest(&series).filter(|newest| *newest > written) else { return };
         let mut kept = self.rolling.take(&series);
-        let mut moved = Vec::with_capacity(series.windows().len());
-        for window in series.windows() {
-            let found = kept.iter().position(|rolling| rolling.window == *window);
+        let mut moved = Vec::with_capacity(kept.len());
+        let windows = self.windows.clone();
+        for window in Self::windows_of(&windows, series.grain) {
+            let found = kept.iter().position(|rolling| rolling.window == window);
             let mut rolling = found.map(|at| kept.swap_remove(at));
-            self.write(&series, *window, written + 1, newest, &mut rolling, out);
+            self.write(&series, window, written + 1, newest, &mut rolling, out);
             moved.extend(rolling);
         }
         self.rolling.put(series.clone(), moved);

@@ -1,7 +1,7 @@
 //! Panes as they are stored: counters in one table, samples in another, so that a change is as small as itself.
 
 use model::Scope;
-use model::metric::{Delta, Grain, Metric, Pane, Window};
+use model::metric::{Delta, Grain, Metric, Pane};
 use model::table::Table;
 use model::time::{Calendar, Day, Hour, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -72,14 +72,6 @@ impl PaneRow {
 impl SeriesId {
     pub fn pane(&self, index: i64) -> PaneId {
         PaneId { series: self.clone(), index }
-    }
-
-    /// The windows that are made of this grain's panes.
-    pub const fn windows(&self) -> &'static [Window] {
-        match self.grain {
-            Grain::Hour => &[Window::Hours24],
-            Grain::Day => &[Window::Days7, Window::Days30, Window::Days90],
-        }
     }
 }
 

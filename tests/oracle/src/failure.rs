@@ -98,15 +98,16 @@ impl Failures {
                 let paths = node.and_then(|node| graph.commits[node].paths.as_ref());
                 world.catalog.touches(service, repo, paths)
             };
-            for node in 0..labels.len() {
+            for (node, by) in labels.iter().enumerate() {
                 for reverted in &graph.commits[node].reverts {
                     let target = graph.index.get(reverted).copied();
                     let blamed = world.label_of(service, repo, reverted);
-                    let (Some(by), Some(blamed)) = (labels[node], blamed) else { continue };
+                    let (Some(by), Some(blamed)) = (*by, blamed) else { continue };
                     let later = world.deployments[blamed].order() < world.deployments[by].order();
                     let swallowed = world.swallowed(blamed, repo, reverted)
                         || world.swallowed(by, repo, &graph.shas[node]);
-                    let revert_of_revert = target.is_some_and(|target| !graph.commits[target].reverts.is_empty());
+                    let revert_of_revert =
+                        target.is_some_and(|target| !graph.commits[target].reverts.is_empty());
                     let counts = touches(Some(node)) && touches(target) && !swallowed && !revert_of_revert;
                     if later && counts && within(world, blamed, by) {
                         self.remedies.insert((blamed, 3, by));
@@ -377,7 +378,9 @@ fn nearest(found: Vec<usize>, at: i64, world: &World) -> Option<usize> {
 fn remedy(incident: &Incident, world: &World) -> Option<usize> {
     let remedy = incident.remedy.as_ref().filter(|_| incident.counts())?;
     let own = |index: &usize| world.deployments[*index].service == incident.service;
-    if let Some(index) = remedy.deployment.as_ref().and_then(|id| by_id(&incident.service, id, world)).filter(own) {
+    if let Some(index) =
+        remedy.deployment.as_ref().and_then(|id| by_id(&incident.service, id, world)).filter(own)
+    {
         return Some(index);
     }
     let sha = remedy.sha.as_ref()?;
