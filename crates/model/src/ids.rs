@@ -8,6 +8,7 @@ use std::fmt;
 
 /// The order of the texts. Keys of one table often share one long text, and then need not be read to be equal:
 /// most of a table's cost would be fetching them.
+#[inline]
 fn compare(a: &SmolStr, b: &SmolStr) -> Ordering {
     let (a, b) = (a.as_str(), b.as_str());
     if std::ptr::eq(a, b) { Ordering::Equal } else { a.cmp(b) }
@@ -21,6 +22,7 @@ macro_rules! text_id {
         pub struct $name(SmolStr);
 
         impl Ord for $name {
+            #[inline]
             fn cmp(&self, other: &Self) -> Ordering {
                 compare(&self.0, &other.0)
             }
