@@ -98,10 +98,10 @@ impl Settings {
     fn validated(file: File, at: &Origins) -> anyhow::Result<Self> {
         let profile =
             word(at, "profile", file.profile, Profile::from_word, Profile::ALL, Profile::Streamgauge)?;
-        let mut definitions = Definitions { profile, ..Definitions::default() };
-        if profile == Profile::Devlake {
-            definitions.failure_window = None;
-        }
+        let mut definitions = match profile {
+            Profile::Streamgauge => Definitions::default(),
+            Profile::Devlake => Definitions::devlake(),
+        };
         let d = &mut definitions;
         d.lead_time_start = word(
             at,
