@@ -120,7 +120,7 @@ pub struct Source {
     pub name: &'static str,
     /// One line about it.
     pub description: &'static str,
-    /// Its function, without the checks that [`read`](crate::read) adds.
+    /// Its function, without the checks that [`read`] adds.
     pub read: Reader,
 }
 
