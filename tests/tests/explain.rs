@@ -438,7 +438,8 @@ fn an_incident_that_blames_nobody_says_whether_severity_cause_or_window_decides_
     blames_nobody(severity, 20, &low, Some("incident.min_severity"), Some("correct incident ID --severity"));
     let cause = json!({"cause": "capacity"});
     blames_nobody(cause, 20, &["cause is capacity"], None, Some("correct incident ID --cause change"));
-    blames_nobody(json!({}), 300, &["d1", "5 h before"], Some("failure_window"), None);
+    let late = ["d1", "5 h after", "outside the failure window"];
+    blames_nobody(json!({}), 300, &late, Some("failure_window"), None);
     let names = json!({"names": {"version": "9.9.9"}});
     blames_nobody(names, 20, &["resolves to nothing"], None, Some("correct incident ID --deployment-id"));
     blames_nobody(json!({"tier": "staging"}), 20, &["staging"], None, None);

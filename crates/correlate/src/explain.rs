@@ -1,17 +1,18 @@
 //! Explanations, from the same decisions that the facts are made by (semantics, section 12).
 
-use crate::contribute::contributions;
+mod incident;
+mod metric;
+
 use crate::deployment::Rollout;
 use crate::fact::verdict;
 use crate::message::IncidentView;
 use crate::rollouts::artifact_keys;
 use crate::ship::NotShipped;
-use crate::state::{Blamer, Named, PullRole, Rank};
+use crate::state::{Blamer, PullRole, Rank};
 use crate::task::Correlator;
-use model::event::{Cause, EnvironmentTier};
-use model::fact::{Outcome, Row, RowKey};
-use model::metric::{Delta, Metric};
-use model::{DeploymentId, IncidentId, RepoName, Scope, ServiceName, Sha, Span, Timestamp};
+use model::event::EnvironmentTier;
+use model::fact::{Row, RowKey};
+use model::{DeploymentId, IncidentId, RepoName, ServiceName, Sha, Span};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -311,71 +312,6 @@ impl Correlator {
         }
     }
 
-    fn why_not_blamed(
-        &self,
-        service: &ServiceName,
-        view: &IncidentView,
-    ) -> (String, Option<&'static str>, Option<&'static str>) {
-        let text = |text: &str| text.to_owned();
-        if view.tier != EnvironmentTier::Production {
-            return (format!("it is of {}, not of production", view.tier), None, None);
-        }
-        if view.drill {
-            return (text("it is a drill"), None, None);
-        }
-        if !self.blames_at_all(view) {
-            let severity = view.severity.map_or("unknown", |severity| severity.as_str());
-            let detail =
-                format!("its severity, {severity}, does not reach {}", self.definitions.min_severity);
-            return (
-                detail,
-                Some("incident.min_severity"),
-                Some("streamgauge correct incident ID --severity sev2"),
-            );
-        }
-        if view.has_names() {
-            let detail = match self.state.named.get(&(view.id.clone(), view.service.clone())) {
-                Some(Named::Own(other)) => format!("it names deployment {other}"),
-                Some(Named::Elsewhere(found)) => {
-                    format!("it names {} of {}", found.deployment, found.service)
-                }
-                Some(Named::Unblamable(other)) => format!("it names {other}, which cannot fail"),
-                _ => text("what it names resolves to nothing that is known"),
-            };
-            return (detail, None, Some("streamgauge correct incident ID --deployment-id D"));
-        }
-        if !matches!(view.cause, None | Some(Cause::Change | Cause::Unknown)) {
-            let cause = view.cause.map_or("unknown", |cause| cause.as_str());
-            return (
-                format!("its cause is {cause}"),
-                None,
-                Some("streamgauge correct incident ID --cause change"),
-            );
-        }
-        match self.most_recent(service, view.started_at) {
-            None => (text("no deployment served when it started"), None, None),
-            Some(recent) => {
-                let after = human(view.started_at.since(recent.finish));
-                let served = format!("{} served when it started, {after} after that had finished", recent.id);
-                let rollout = self.state.rollouts.get(&(service.clone(), recent.id.clone()));
-                if rollout.is_some_and(|rollout| rollout.corrected_failed == Some(false)) {
-                    let detail =
-                        format!("{served}; a correction says that it did not fail, so nobody is blamed");
-                    return (
-                        detail,
-                        None,
-                        Some("streamgauge correct --undo CORRECTION takes the correction back"),
-                    );
-                }
-                let verdict = self.state.verdicts.get(&(service.clone(), view.id.clone()));
-                if verdict.is_some_and(|verdict| verdict.blamed.is_some()) {
-                    return (format!("{served}, and is blamed"), None, None);
-                }
-                (format!("{served}: outside the failure window"), Some("failure_window"), None)
-            }
-        }
-    }
-
     /// Explains a commit for every service of every repository of this task that knows it.
     pub fn explain_commit(&self, prefix: &str) -> Vec<Explanation> {
         let nodes =
@@ -444,174 +380,6 @@ impl Correlator {
         };
         Explanation { subject: format!("commit {sha} of {repo} for {service}"), verdict, considered }
     }
-
-    /// Explains an incident (or one of its records) that is at home in this task.
-    pub fn explain_incident(&self, id: &IncidentId) -> Vec<Explanation> {
-        let views = self.state.incidents.iter().map(|(_, view)| view);
-        let own =
-            views.filter(|view| (view.id == *id || view.members.contains(id)) && self.holds(&view.service));
-        let mut seen = None;
-        own.filter(|view| seen.replace(view.id.clone()).as_ref() != Some(&view.id))
-            .map(|view| {
-                let mut considered: Vec<Considered> = view
-                    .members
-                    .iter()
-                    .map(|member| Considered::yes(format!("record {member}"), "one incident", "pooled"))
-                    .collect();
-                let verdict = self.state.verdicts.get(&(view.service.clone(), view.id.clone()));
-                let blamed = verdict.and_then(|verdict| verdict.blamed.clone());
-                let text = match &blamed {
-                    Some((deployment, rule)) => {
-                        let text = format!("deployment {deployment}");
-                        considered.push(Considered::yes(text, rule.as_str(), "blamed").remedy(CORRECT));
-                        format!("it blames deployment {deployment} ({rule})")
-                    }
-                    None if self.blamed_dependency(view).0.is_some() => {
-                        let (deployment, _) = self.blamed_dependency(view);
-                        let deployment = deployment.map_or_else(String::new, |id| id.to_string());
-                        let text = format!("deployment {deployment}");
-                        considered.push(
-                            Considered::yes(text, "temporal", "of a direct dependency: blamed")
-                                .key("blame_dependencies"),
-                        );
-                        format!("it blames deployment {deployment} of a dependency (temporal)")
-                    }
-                    None => {
-                        let (detail, key, remedy) = self.why_not_blamed(&view.service, view);
-                        considered.push(Considered {
-                            key,
-                            remedy,
-                            ..Considered::no("blame", "temporal", detail)
-                        });
-                        "it blames no deployment of its service".to_owned()
-                    }
-                };
-                let restore = match view.resolved_at {
-                    Some(at) => format!("restored after {}", human(at.since(view.started_at))),
-                    None => "not resolved".to_owned(),
-                };
-                Explanation {
-                    subject: format!("incident {} of {}", view.id, view.service),
-                    verdict: format!("{}; {restore}; {text}", view.status),
-                    considered,
-                }
-            })
-            .collect()
-    }
-
-    /// What adds to a scope's metric in [from, to): each fact with what it adds, and facts of the scope's that add
-    /// nothing, with the reason.
-    pub fn explain_metric(
-        &self,
-        scope: &Scope,
-        metric: Metric,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Vec<Considered> {
-        let mut considered = Vec::new();
-        for (_, published) in self.state.published.iter() {
-            let at = match &published.row {
-                Row::Deployment(row) => row.finished_at.unwrap_or(row.started_at),
-                Row::Change(row) => row.deployed_at,
-                Row::Incident(row) => row.resolved_at.unwrap_or(row.started_at),
-                Row::PipelineRun(row) => match row.finished_at {
-                    Some(at) => at,
-                    None => continue,
-                },
-                Row::PullRequest(row) => match row.deployed_at {
-                    Some(at) => at,
-                    None => continue,
-                },
-                _ => continue,
-            };
-            let mine: Vec<Delta> = contributions(published, &self.catalog, &self.calendar, &self.definitions)
-                .into_iter()
-                .filter(|(key, _)| key.scope == *scope && key.metric == metric)
-                .map(|(_, delta)| delta)
-                .collect();
-            let placed = match (&published.row, metric) {
-                (Row::Deployment(row), Metric::RecoveryTime) => row.recovered_at.unwrap_or(at),
-                (Row::Incident(row), Metric::TimeToDetect) => row.detected_at,
-                _ => at,
-            };
-            if placed < from || placed >= to {
-                continue;
-            }
-            let name = name_of(&published.row);
-            for delta in &mine {
-                considered.push(Considered::yes(name.clone(), metric.as_str(), describe(delta)));
-            }
-            if mine.is_empty()
-                && self.in_scope(&published.row, scope, placed)
-                && let Some((why, key)) = self.adds_nothing(&published.row, metric, published.failure_source)
-            {
-                considered.push(Considered { key, ..Considered::no(name, metric.as_str(), why) });
-            }
-        }
-        considered
-    }
-
-    fn in_scope(&self, row: &Row, scope: &Scope, at: Timestamp) -> bool {
-        let service = match row {
-            Row::Deployment(row) => &row.service,
-            Row::Change(row) => &row.service,
-            Row::Incident(row) => &row.service,
-            _ => return false,
-        };
-        self.catalog.scopes(service, at).contains(scope)
-    }
-
-    /// Why a fact of the right kind adds nothing to a metric.
-    fn adds_nothing(
-        &self,
-        row: &Row,
-        metric: Metric,
-        failure_source: bool,
-    ) -> Option<(String, Option<&'static str>)> {
-        match (row, metric) {
-            (
-                Row::Deployment(row),
-                Metric::DeploymentFrequency | Metric::ChangeFailRate | Metric::ReworkRate,
-            ) => {
-                if row.tier != EnvironmentTier::Production {
-                    Some((
-                        format!("{} is {}, not production", row.environment, row.tier),
-                        Some("environments (catalog)"),
-                    ))
-                } else if row.drill {
-                    Some(("a drill".to_owned(), None))
-                } else if row.outcome != Outcome::Succeeded {
-                    Some((format!("its outcome is {}", row.outcome), None))
-                } else if metric.needs_failure_source() && !failure_source {
-                    Some(("the service has no failure source".to_owned(), Some("failure_evidence_suffices")))
-                } else {
-                    None
-                }
-            }
-            (Row::Change(row), Metric::ChangeLeadTime) => {
-                let excluded =
-                    row.author_kind.is_some_and(|kind| self.definitions.lead_time_exclude.contains(&kind));
-                if self.definitions.is_devlake() {
-                    Some(("the profile counts pull requests".to_owned(), Some("profile")))
-                } else if row.skewed {
-                    Some(("its lead time is negative: clock skew".to_owned(), None))
-                } else if excluded {
-                    Some(("its author is excluded".to_owned(), Some("lead_time.exclude")))
-                } else {
-                    Some(("its start is not known".to_owned(), Some("lead_time.start")))
-                }
-            }
-            (Row::Incident(row), Metric::TimeToRestore) => {
-                let why = match row.resolved_at {
-                    None => "it is not resolved",
-                    Some(_) if row.skewed => "it was resolved before it started: clock skew",
-                    Some(_) => "it is not of production, or a drill",
-                };
-                Some((why.to_owned(), None))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// What an incident names.
@@ -620,25 +388,6 @@ fn named(view: &IncidentView) -> String {
     let version = view.names.version.iter().map(|version| format!("version {version}"));
     let sha = view.names.sha.iter().map(|sha| format!("commit {sha}"));
     id.chain(version).chain(sha).collect::<Vec<_>>().join(", ")
-}
-
-fn name_of(row: &Row) -> String {
-    match row {
-        Row::Deployment(row) => format!("deployment {} of {}", row.deployment_id, row.service),
-        Row::Change(row) => format!("commit {} of {}", row.commit_sha, row.service),
-        Row::Incident(row) => format!("incident {} of {}", row.incident_id, row.service),
-        Row::PullRequest(row) => format!("pull request {} of {}", row.number, row.repo),
-        Row::PipelineRun(row) => format!("run {} attempt {} of {}", row.run_id, row.attempt, row.repo),
-        _ => String::new(),
-    }
-}
-
-fn describe(delta: &Delta) -> String {
-    match delta.samples.first_key_value() {
-        Some((seconds, _)) => human(Span::from_seconds(*seconds)),
-        None if delta.denominator == 0 => "counts 1".to_owned(),
-        None => format!("{} of {}", delta.numerator, delta.denominator),
-    }
 }
 
 fn not_shipped(why: NotShipped) -> (&'static str, Option<&'static str>, Option<&'static str>) {
