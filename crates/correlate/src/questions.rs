@@ -51,7 +51,7 @@ impl Correlator {
     }
 
     /// The index told an artifact's commit.
-    pub(crate) fn put_artifact(&mut self, _home: &HomeKey, artifact: &HomeKey, sha: Option<model::Sha>) {
+    pub(crate) fn put_artifact(&mut self, artifact: &HomeKey, sha: Option<model::Sha>) {
         match sha {
             Some(sha) => self.state.artifacts.put(artifact.clone(), sha),
             None => self.state.artifacts.take(artifact),

@@ -67,7 +67,7 @@ impl Correlator {
             Message::Event(event) => self.file(event),
             Message::Incident { home, id, view } => self.put_incident(home, id, view.clone()),
             Message::Subscribe { artifact, home, on } => self.subscribe(artifact, home, *on),
-            Message::Artifact { home, artifact, sha } => self.put_artifact(home, artifact, sha.clone()),
+            Message::Artifact { artifact, sha, .. } => self.put_artifact(artifact, sha.clone()),
             Message::Ask { id, task, on } => self.put_question(id, *task, *on),
             Message::Answer { id, task, matches } => self.put_answer(id, *task, matches),
             Message::Blamed { id, of, service, deployment } => {
@@ -230,14 +230,6 @@ impl Correlator {
     /// The rows as they were last published: what the warehouse holds.
     pub fn published(&self) -> impl Iterator<Item = &Row> {
         self.state.published.iter().map(|(_, published)| &published.row)
-    }
-
-    /// How many entries the task's state has.
-    pub fn state_entries(&self) -> usize {
-        self.state.records.len()
-            + self.state.nodes.len()
-            + self.state.published.len()
-            + self.state.reach.len()
     }
 }
 
