@@ -8,7 +8,7 @@ use crate::state::{Published, State, Thing};
 use catalog::Catalog;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Contribution, ContributionKey, Delta};
-use model::table::{ChangelogEntry, RestoreError, Stateful};
+use model::table::{Change, ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Scope, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -236,6 +236,12 @@ impl Correlator {
 impl Stateful for Correlator {
     fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>) {
         self.state.commit_state(changelog);
+    }
+    fn commit_changes(&mut self, changes: &mut Vec<Change>) {
+        self.state.commit_changes(changes);
+    }
+    fn entries(&self) -> usize {
+        self.state.entries()
     }
     fn roll_back_state(&mut self) {
         self.state.roll_back_state();
