@@ -290,7 +290,10 @@ mod tests {
                 .map(|change| ChangelogEntry { key: change.key.clone(), value: change.value.clone() })
                 .collect();
             assert_eq!(entries, changelog);
-            (changes.into_iter().map(|change| (change.value, change.before)).collect::<Vec<_>>(), with.entries())
+            (
+                changes.into_iter().map(|change| (change.value, change.before)).collect::<Vec<_>>(),
+                with.entries(),
+            )
         };
         let text = |text: &str| Some(postcard::to_allocvec(text).unwrap());
         let (changes, entries) = told(|store| _ = store.names.put(7, "b".to_owned()));
