@@ -1,6 +1,7 @@
 //! One correlation task: files records, then settles what they changed.
 
 use crate::contribute::contributions;
+use crate::dimensions::Told;
 use crate::dirty::Dirty;
 use crate::message::{Address, Envelope, Message};
 use crate::route::{Route, partition_of, route};
@@ -39,6 +40,7 @@ pub struct Correlator {
     pub(crate) pending: BTreeMap<ContributionKey, Delta>,
     /// During a rebuild: the rows that were derived anew.
     pub(crate) derived: Option<BTreeSet<RowKey>>,
+    pub(crate) told: Told,
 }
 
 impl Correlator {
@@ -58,6 +60,7 @@ impl Correlator {
             rows: BTreeMap::new(),
             pending: BTreeMap::new(),
             derived: None,
+            told: Told::default(),
         }
     }
 
@@ -194,6 +197,7 @@ impl Correlator {
             return;
         }
         let old = old.cloned();
+        self.told.outdate_by(&key);
         if let Some(old) = &old {
             self.contribute(old, -1);
         }
@@ -250,6 +254,7 @@ impl Stateful for Correlator {
         self.rows.clear();
         self.pending.clear();
         self.derived = None;
+        self.told.outdate();
     }
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
         self.state.restore_entry(entry)

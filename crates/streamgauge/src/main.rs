@@ -7,7 +7,6 @@ mod clickhouse;
 mod config;
 mod correct;
 mod demo;
-mod dimensions;
 mod engine;
 mod explain;
 mod failure;
