@@ -1,13 +1,13 @@
 //! One or three nodes that belong together.
 
 use crate::installation::Installation;
-use crate::node::{self, Node, START_LIMIT, STOP_LIMIT};
+use crate::node::{self, END_LIMIT, Node, START_LIMIT, STOP_LIMIT};
 use crate::ports::Port;
 use crate::properties::{self, LOG4J, Plan};
 use crate::security::{Security, User};
 use crate::tool::Tool;
 use crate::{detached, os};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -274,13 +274,15 @@ impl Cluster {
         let user = security.add(name)?;
         // In a file: arguments can be read in the list of processes.
         let file = self.folder.join("security").join(format!("{name}.scram"));
-        os::write_private(&file, &format!("SCRAM-SHA-512=[password={}]\n", user.password()?))?;
+        let password = user.password()?;
+        os::write_private(&file, &format!("SCRAM-SHA-512=password={password}\n"))?;
         let path = file.display().to_string();
         let arguments =
             ["--alter", "--entity-type", "users", "--entity-name", name, "--add-config-file", &path];
         let added = self.tool(Tool::Configs, &arguments);
         std::fs::remove_file(&file).with_context(|| format!("cannot remove {path}"))?;
-        added.map(|_| user)
+        // A tool that refuses says what it was given.
+        added.map(|_| user).map_err(|error| anyhow!(format!("{error:#}").replace(&password, "(password)")))
     }
 
     /// Lets the brokers go on without this process; [`crate::Detached`] finds them by the folder.
@@ -306,13 +308,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // All are asked before one is waited for: the last of three would look in vain for the others.
         for node in &self.nodes {
             if let Err(error) = locked(node).ask_to_end() {
                 eprintln!("{error:#}");
             }
         }
-        let deadline = Instant::now() + STOP_LIMIT;
+        let deadline = Instant::now() + END_LIMIT;
         for node in &self.nodes {
             if let Err(error) = locked(node).end(deadline.saturating_duration_since(Instant::now())) {
                 eprintln!("{error:#}");
@@ -334,8 +335,10 @@ fn run(tool: Tool, command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", tool.name()))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed ({})\n{}{}", tool.name(), output.status, said.trim(), errors.trim());
+        let all = said + String::from_utf8_lossy(&output.stderr);
+        // What is wrong comes first, and then how the tool is used.
+        let first: Vec<&str> = all.trim().lines().take(10).collect();
+        bail!("{} failed ({})\n{}", tool.name(), output.status, first.join("\n"));
     }
     Ok(said.into_owned())
 }

@@ -1,6 +1,6 @@
 //! Brokers that go on after the process that started them.
 
-use crate::node::STOP_LIMIT;
+use crate::node::END_LIMIT;
 use crate::os;
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -60,7 +60,7 @@ impl Detached {
         (self.processes.len(), self.running().len())
     }
 
-    /// Stops every node: SIGTERM, and SIGKILL for those that take longer than 10 s.
+    /// Stops every node: SIGTERM, and SIGKILL for those that take longer than 2 s.
     ///
     /// # Errors
     /// A process cannot be signalled.
@@ -69,7 +69,7 @@ impl Detached {
             self.signal(process, "TERM")?;
             self.signal(process, "CONT")?;
         }
-        let deadline = Instant::now() + STOP_LIMIT;
+        let deadline = Instant::now() + END_LIMIT;
         while !self.running().is_empty() {
             if Instant::now() > deadline {
                 self.running().into_iter().try_for_each(|process| self.signal(process, "KILL"))?;

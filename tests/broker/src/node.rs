@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 /// How long a node may take to be ready; three of them on two busy cores take 10 s.
 pub const START_LIMIT: Duration = Duration::from_secs(90);
-/// How long a node may take to end by itself.
+/// How long a node may take to end by itself, which includes handing its partitions over.
 pub const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// The same for a whole cluster, whose data nobody needs: three nodes that end at once wait 5 s for each other.
+pub const END_LIMIT: Duration = Duration::from_secs(2);
 /// What Kafka logs when the broker serves clients and the controllers count on it.
 const READY: &str = "Kafka Server started";
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -10,11 +10,17 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use streamgauge_test_broker::{Cluster, Detached, Settings, Tool, User, is_available};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const GROUP: &str = "streamgauge-test";
 const LARGE: usize = 26 << 20;
+const AWAY: [Option<RDKafkaErrorCode>; 2] =
+    [Some(RDKafkaErrorCode::BrokerTransportFailure), Some(RDKafkaErrorCode::AllBrokersDown)];
 
 struct Started {
     cluster: Cluster,
@@ -61,6 +67,8 @@ fn create_topic(
 fn produce(config: &ClientConfig, topic: &str, key: &str, value: &[u8]) -> KafkaResult<()> {
     let mut config = config.clone();
     config.set("acks", "all").set("message.timeout.ms", PATIENCE.as_millis().to_string());
+    // After this, a topic that is not there counts as missing.
+    config.set("topic.metadata.propagation.max.ms", "1000");
     let context = Deliveries::default();
     let producer: BaseProducer<Deliveries> = config.create_with_context(context.clone())?;
     producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(error, _)| error)?;
@@ -85,7 +93,7 @@ impl rdkafka::producer::ProducerContext for Deliveries {
 /// The first records of a topic's only partition.
 fn consume(config: &ClientConfig, topic: &str, count: usize) -> KafkaResult<Vec<(String, Vec<u8>)>> {
     let mut config = config.clone();
-    config.set("group.id", "streamgauge-test").set("isolation.level", "read_committed");
+    config.set("group.id", GROUP).set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.create()?;
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, 0, Offset::Beginning)?;
@@ -93,10 +101,15 @@ fn consume(config: &ClientConfig, topic: &str, count: usize) -> KafkaResult<Vec<
     let deadline = Instant::now() + PATIENCE;
     let mut records = Vec::new();
     while records.len() < count && Instant::now() < deadline {
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            let message = message?;
-            let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-            records.push((key, message.payload().unwrap().to_vec()));
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+                records.push((key, message.payload().unwrap().to_vec()));
+            }
+            // A broker is away; the client looks for it, or for another, by itself.
+            Some(Err(error)) if AWAY.contains(&error.rdkafka_error_code()) => {}
+            Some(Err(error)) => return Err(error),
+            None => {}
         }
     }
     Ok(records)
@@ -150,7 +163,7 @@ fn refusal(config: &ClientConfig) -> RDKafkaErrorCode {
 }
 
 #[test]
-fn one_broker_gives_back_what_was_produced_and_topics_that_ask_for_it_carry_26_mib() {
+fn one_broker_gives_back_what_was_produced_up_to_26_mib_and_goes_on_when_it_is_detached() {
     if !is_available() {
         return;
     }
@@ -168,6 +181,16 @@ fn one_broker_gives_back_what_was_produced_and_topics_that_ask_for_it_carry_26_m
     assert!(records[1].1 == large, "26 MiB come back as they were");
     let refused = produce(&config, "small", "b", &large).unwrap_err();
     assert_eq!(refused.rdkafka_error_code(), Some(RDKafkaErrorCode::MessageSizeTooLarge));
+
+    let folder = started.folder.path().join("kafka");
+    assert!(Detached::find(&folder).unwrap().is_none());
+    let bootstrap = started.cluster.bootstrap();
+    started.cluster.detach().unwrap();
+    let detached = Detached::find(&folder).unwrap().unwrap();
+    assert_eq!((detached.bootstrap(), detached.nodes()), (bootstrap.as_str(), (1, 1)));
+    assert_eq!(brokers(&config), [1]);
+    detached.stop().unwrap();
+    assert!(Detached::find(&folder).unwrap().is_none());
 }
 
 #[test]
@@ -247,12 +270,11 @@ fn a_secure_broker_lets_in_whom_it_knows_and_only_to_what_a_rule_allows() {
     let by_admin = with_certificate(cluster, &admin);
     create_topic(&by_admin, "allowed", &[]).unwrap();
     create_topic(&by_admin, "denied", &[]).unwrap();
-    let allow = |user: &str, arguments: &[&str]| {
-        let principal = format!("User:{user}");
-        let rule = [&["--add", "--allow-principal", &principal], arguments].concat();
+    let allow = |arguments: &[&str]| {
+        let rule = [&["--add", "--allow-principal", "User:streamgauge"], arguments].concat();
         cluster.tool(Tool::Acls, &rule).unwrap();
     };
-    allow("streamgauge", &["--operation", "Read", "--operation", "Write", "--topic", "allowed"]);
+    allow(&["--producer", "--consumer", "--topic", "allowed", "--group", GROUP]);
 
     // By either password mechanism and by certificate it is the same user, with the same rights.
     let ways = [
@@ -266,8 +288,9 @@ fn a_secure_broker_lets_in_whom_it_knows_and_only_to_what_a_rule_allows() {
         assert_eq!(denied.rdkafka_error_code(), Some(RDKafkaErrorCode::TopicAuthorizationFailed));
         assert_eq!(create_topic(config, "own", &[]), Err(RDKafkaErrorCode::TopicAuthorizationFailed));
     }
-    let denied = consume(&ways[0], "denied", 1).unwrap_err();
-    assert_eq!(denied.rdkafka_error_code(), Some(RDKafkaErrorCode::TopicAuthorizationFailed));
+    let consumer: BaseConsumer = client(&ways[0]);
+    let unseen = consumer.fetch_metadata(Some("denied"), PATIENCE).unwrap().topics()[0].error();
+    assert_eq!(unseen.map(RDKafkaErrorCode::from), Some(RDKafkaErrorCode::TopicAuthorizationFailed));
     assert_eq!(consume(&ways[0], "allowed", ways.len()).unwrap().len(), ways.len());
 
     for mechanism in ["SCRAM-SHA-512", "PLAIN"] {
@@ -277,7 +300,8 @@ fn a_secure_broker_lets_in_whom_it_knows_and_only_to_what_a_rule_allows() {
     let mut anonymous = with_certificate(cluster, &user);
     anonymous.remove("ssl.certificate.location");
     anonymous.remove("ssl.key.location");
-    assert_eq!(refusal(&anonymous), RDKafkaErrorCode::SSL);
+    let anonymous: BaseConsumer = client(&anonymous);
+    assert!(anonymous.fetch_metadata(None, Duration::from_secs(2)).is_err());
 
     let late = cluster.add_user("late").unwrap();
     let config = with_password(cluster, "SCRAM-SHA-512", &late, &late.password().unwrap());
@@ -318,20 +342,31 @@ fn secrets_are_kept(started: &Started) {
 }
 
 #[test]
-fn a_detached_broker_is_found_by_its_folder_and_stopped() {
+fn a_broker_dies_with_the_process_that_started_it_however_that_dies() {
+    const FOLDER: &str = "STREAMGAUGE_TEST_BROKER_FOLDER";
+    if let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) {
+        let cluster = Cluster::start(&folder.join("kafka"), &Settings::plain(1)).unwrap();
+        std::fs::write(folder.join("written"), cluster.bootstrap()).unwrap();
+        std::fs::rename(folder.join("written"), folder.join("bootstrap")).unwrap();
+        std::thread::sleep(Duration::from_secs(600));
+    }
     if !is_available() {
         return;
     }
-    let started = start(&Settings::plain(1));
-    let folder = started.folder.path().join("kafka");
-    assert!(Detached::find(&folder).unwrap().is_none());
-    let bootstrap = started.cluster.bootstrap();
-    started.cluster.detach().unwrap();
-    let detached = Detached::find(&folder).unwrap().unwrap();
-    assert_eq!((detached.bootstrap(), detached.nodes()), (bootstrap.as_str(), (1, 1)));
-    assert_eq!(brokers(&plain(&bootstrap)), [1]);
-    detached.stop().unwrap();
-    assert!(Detached::find(&folder).unwrap().is_none());
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_broker_dies_with_the_process_that_started_it_however_that_dies"])
+        .env(FOLDER, folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let bootstrap = folder.path().join("bootstrap");
+    wait_for("a broker of another process", || bootstrap.exists() || child.try_wait().unwrap().is_some());
+    let address = std::fs::read_to_string(&bootstrap).unwrap();
+    TcpStream::connect(&address).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("nobody answers", || TcpStream::connect(&address).is_err());
 }
 
 #[test]
