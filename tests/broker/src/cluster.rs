@@ -30,6 +30,9 @@ pub struct Settings {
     pub heap_mb: u32,
     /// Where clients are to connect when these ports are free.
     pub preferred_ports: Vec<u16>,
+    /// Ports of proxies, one for each broker of an open cluster: a client that comes through the proxy is sent to the
+    /// proxies ever after. They forward to [`Cluster::proxied`].
+    pub proxies: Vec<u16>,
     /// Lines of `server.properties` that win over what the cluster would say.
     pub properties: Vec<(String, String)>,
 }
@@ -45,6 +48,7 @@ impl Settings {
             users: Vec::new(),
             heap_mb,
             preferred_ports: Vec::new(),
+            proxies: Vec::new(),
             properties: Vec::new(),
         }
     }
@@ -87,6 +91,10 @@ impl Cluster {
             settings.brokers
         );
         ensure!(settings.secure || settings.users.is_empty(), "only a secure Kafka cluster has users");
+        ensure!(
+            !settings.secure || settings.proxies.is_empty(),
+            "only an open Kafka cluster goes through proxies"
+        );
         let kafka = Installation::find()?;
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -138,6 +146,7 @@ impl Cluster {
 
     fn plans(&self, settings: &Settings) -> Result<Vec<Plan>> {
         let mut preferred = settings.preferred_ports.iter().copied();
+        let mut proxies = settings.proxies.iter().copied();
         let mut plan = |id| {
             Ok(Plan {
                 id,
@@ -145,6 +154,7 @@ impl Cluster {
                 clients: Port::take(preferred.next())?,
                 certificates: settings.secure.then(|| Port::take(None)).transpose()?,
                 controller: Port::take(None)?,
+                proxied: proxies.next().map(|proxy| anyhow::Ok((Port::take(None)?, proxy))).transpose()?,
             })
         };
         (1..=settings.brokers).map(&mut plan).collect()
@@ -175,6 +185,15 @@ impl Cluster {
     pub fn bootstrap_for_certificates(&self) -> Option<String> {
         let port = |node| locked(node).plan.certificates.as_ref().map(|port| port.number);
         self.nodes.iter().map(port).collect::<Option<Vec<u16>>>().map(|ports| addresses(ports.into_iter()))
+    }
+
+    /// The port to which the proxy of a node is to forward.
+    ///
+    /// # Errors
+    /// There is no such node, or no proxy was named for it.
+    pub fn proxied(&self, node: u32) -> Result<u16> {
+        let port = self.node(node)?.plan.proxied.as_ref().map(|(port, _)| port.number);
+        port.with_context(|| format!("Kafka node {node} was started without a proxy"))
     }
 
     /// Certificates, users and passwords of a secure cluster.

@@ -68,14 +68,16 @@ impl Installation {
 /// `$JAVA_HOME`'s Java, or else the one on the path.
 fn java() -> Result<PathBuf> {
     let home = std::env::var_os("JAVA_HOME").filter(|home| !home.is_empty());
-    let program =
-        home.map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin").join("java"));
+    let program = home
+        .as_ref()
+        .map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin").join("java"));
     let mend = format!(
         "Apache Kafka {VERSION} needs Java {OLDEST_JAVA} or newer (`apt-get install openjdk-{OLDEST_JAVA}-jre-headless`, \
          `brew install openjdk`, or adoptium.net; JAVA_HOME, when set, wins over the path)"
     );
     let output = Command::new(&program).arg("-version").stdin(Stdio::null()).output();
     let output = output.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if home.is_some() => anyhow!("JAVA_HOME has no bin/java: {mend}"),
         std::io::ErrorKind::NotFound => anyhow!("Java is not installed: {mend}"),
         _ => anyhow!("cannot start `{}`: {error}; {mend}", program.display()),
     })?;

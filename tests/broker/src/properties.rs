@@ -17,6 +17,8 @@ pub struct Plan {
     /// Where clients with certificates connect, and the other brokers; a secure cluster's only.
     pub certificates: Option<Port>,
     pub controller: Port,
+    /// A second listener of an open cluster, and the port of the proxy that clients find in its place.
+    pub proxied: Option<(Port, u16)>,
 }
 
 impl Plan {
@@ -46,11 +48,12 @@ pub fn server(
         voters.join(","),
         node.folder.join("data").display()
     );
-    let open = match &node.certificates {
+    let mut listeners = format!("CONTROLLER://127.0.0.1:{controller}");
+    let mut advertised = match &node.certificates {
         None => {
             text.push_str(
                 "inter.broker.listener.name=PLAINTEXT\n\
-                 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
+                 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
             );
             format!("PLAINTEXT://127.0.0.1:{clients}")
         }
@@ -62,7 +65,12 @@ pub fn server(
             format!("SASL_SSL://127.0.0.1:{clients},SSL://127.0.0.1:{}", certificates.number)
         }
     };
-    writeln!(text, "listeners={open},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners={open}")?;
+    write!(listeners, ",{advertised}")?;
+    if let Some((port, proxy)) = &node.proxied {
+        write!(listeners, ",PROXIED://127.0.0.1:{}", port.number)?;
+        write!(advertised, ",PROXIED://127.0.0.1:{proxy}")?;
+    }
+    writeln!(text, "listeners={listeners}\nadvertised.listeners={advertised}")?;
     for (key, value) in common(all.len()) {
         writeln!(text, "{key}={value}")?;
     }
@@ -128,13 +136,15 @@ mod tests {
             clients: Port::take(None).unwrap(),
             certificates: None,
             controller: Port::take(None).unwrap(),
+            proxied: None,
         };
         (1..=count).map(plan).collect()
     }
 
     fn value<'a>(text: &'a str, key: &str) -> &'a str {
-        let values = text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
-        values.last().unwrap_or_else(|| panic!("no {key} in\n{text}")).1
+        let mut values =
+            text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
+        values.next_back().unwrap_or_else(|| panic!("no {key} in\n{text}")).1
     }
 
     #[test]
