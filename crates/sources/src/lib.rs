@@ -8,18 +8,22 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod argocd;
 mod canonical;
 mod cdevents;
 mod encoding;
 mod environment;
 mod git;
 mod github;
+mod image;
 mod message;
 mod node;
+mod object;
 mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod template;
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -130,6 +134,11 @@ pub const SOURCES: &[Source] = &[
         name: "alertmanager",
         description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
         read: alertmanager::read,
+    },
+    Source {
+        name: "argocd",
+        description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
+        read: argocd::read,
     },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {

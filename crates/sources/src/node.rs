@@ -158,6 +158,38 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A text under a key that has dots in it, as labels have: `metadata.labels` and `app.kubernetes.io/name`.
+    pub(crate) fn maybe_entry(&self, path: &str, key: &str) -> Result<Option<&'a str>, Refusal> {
+        match self.find(path).and_then(|map| map.get(key)) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
+            Some(other) => Err(self.wrong(&format!("{path}[{key:?}]"), "a text", other)),
+        }
+    }
+
+    /// The text at the first of several paths that has one.
+    pub(crate) fn first_text(&self, paths: &[&str]) -> Result<Option<&'a str>, Refusal> {
+        for path in paths {
+            if let Some(text) = self.maybe_text(path)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A text, or a number as text: ids that a vendor writes both ways.
+    pub(crate) fn maybe_id(&self, path: &str) -> Result<Option<String>, Refusal> {
+        match self.find(path) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            _ => Ok(self.maybe_text(path)?.map(str::to_owned)),
+        }
+    }
+
+    /// An id as text or number that must be there.
+    pub(crate) fn id(&self, path: &str) -> Result<String, Refusal> {
+        self.maybe_id(path)?.ok_or_else(|| self.missing(path, "an id"))
+    }
+
     /// A flag that may be there.
     pub(crate) fn flag(&self, path: &str) -> Result<Option<bool>, Refusal> {
         match self.find(path) {
@@ -171,6 +203,11 @@ impl<'a> Node<'a> {
     pub(crate) fn number(&self, path: &str) -> Result<u64, Refusal> {
         let Some(value) = self.find(path) else { return Err(self.missing(path, "a whole number")) };
         value.as_u64().ok_or_else(|| self.wrong(path, "a whole number, 0 or more,", value))
+    }
+
+    /// A whole number, 0 or more, that may be there.
+    pub(crate) fn maybe_number(&self, path: &str) -> Result<Option<u64>, Refusal> {
+        if self.has(path) { self.number(path).map(Some) } else { Ok(None) }
     }
 
     /// A commit id in full (40 or 64 hexadecimal digits) that must be there.
@@ -228,6 +265,25 @@ impl<'a> Node<'a> {
                 Ok(Some(time))
             }
         }
+    }
+
+    /// A time in Unix milliseconds that may be there.
+    pub(crate) fn maybe_unix_millis(&self, path: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(value) = self.find(path) else { return Ok(None) };
+        let millis = value.as_i64().ok_or_else(|| self.wrong(path, "whole Unix milliseconds", value))?;
+        let out_of_range = || {
+            let name = self.name(path);
+            let detail =
+                format!("field `{name}`: {millis} is no time in Unix milliseconds of the years 1970 to 2261");
+            Refusal::reject("bad_time", detail)
+        };
+        let time = millis.checked_mul(1_000).map(Timestamp::from_micros).ok_or_else(out_of_range)?;
+        if time < Timestamp::MIN || time > Timestamp::MAX { Err(out_of_range()) } else { Ok(Some(time)) }
+    }
+
+    /// A time in Unix milliseconds that must be there.
+    pub(crate) fn unix_millis(&self, path: &str) -> Result<Timestamp, Refusal> {
+        self.maybe_unix_millis(path)?.ok_or_else(|| self.missing(path, "a time in Unix milliseconds"))
     }
 
     /// A time that the vendor gives as Unix seconds in some events and as text in others.
