@@ -16,13 +16,18 @@ mod environment;
 mod git;
 mod github;
 mod image;
+mod jira;
+mod kubernetes;
 mod message;
 mod node;
 mod object;
+mod opsgenie;
 mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod severity;
+mod tags;
 mod template;
 
 use model::event::DeliveryEvent;
@@ -155,6 +160,21 @@ pub const SOURCES: &[Source] = &[
         name: "github",
         description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
         read: github::read,
+    },
+    Source {
+        name: "jira",
+        description: "Jira and Jira Service Management: issues and alerts as incidents",
+        read: jira::read,
+    },
+    Source {
+        name: "kubernetes",
+        description: "Kubernetes objects from a watch (Deployments, sets) and exported events: rollouts",
+        read: kubernetes::read,
+    },
+    Source {
+        name: "opsgenie",
+        description: "Opsgenie's webhooks: alerts as incidents",
+        read: opsgenie::read,
     },
     Source {
         name: "pagerduty",
