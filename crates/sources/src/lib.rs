@@ -15,7 +15,9 @@ mod encoding;
 mod environment;
 mod git;
 mod github;
+mod grafana;
 mod image;
+mod incidentio;
 mod jira;
 mod kubernetes;
 mod message;
@@ -26,6 +28,7 @@ mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod servicenow;
 mod severity;
 mod tags;
 mod template;
@@ -162,6 +165,12 @@ pub const SOURCES: &[Source] = &[
         read: github::read,
     },
     Source {
+        name: "grafana",
+        description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
+        read: grafana::read,
+    },
+    Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
+    Source {
         name: "jira",
         description: "Jira and Jira Service Management: issues and alerts as incidents",
         read: jira::read,
@@ -180,6 +189,11 @@ pub const SOURCES: &[Source] = &[
         name: "pagerduty",
         description: "PagerDuty's webhooks, version 3: incidents",
         read: pagerduty::read,
+    },
+    Source {
+        name: "servicenow",
+        description: "ServiceNow's incidents, by our business rule",
+        read: servicenow::read,
     },
 ];
 

@@ -108,6 +108,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An object that must be there under a key that has dots in it.
+    pub(crate) fn entry_object(&self, key: &str) -> Result<Node<'a>, Refusal> {
+        match self.value.get(key) {
+            Some(value @ Value::Object(_)) => Ok(Self { value, path: self.name(key), zone: self.zone }),
+            None | Some(Value::Null) => Err(self.missing(key, "an object")),
+            Some(other) => Err(self.wrong(key, "an object", other)),
+        }
+    }
+
     /// The elements of a list that may be there.
     pub(crate) fn maybe_items(&self, path: &str) -> Result<Option<Vec<Node<'a>>>, Refusal> {
         match self.find(path) {
