@@ -9,6 +9,7 @@
 //! Sets have no times of their own: only those of `metadata.managedFields`, which kubectl shows with
 //! `--show-managed-fields`; without them a set is dropped. The commit is left to the artifacts of the image.
 //!
+//! Argo CD's Applications and Argo Rollouts' Rollouts from the same watch are read by those sources.
 //! Headers that are read: `environment`, and `cluster` (no object says in which it is).
 //! The service is `k8s:` with the label `backstage.io/kubernetes-id`, else `app.kubernetes.io/name`, `app`, or
 //! the workload's name.
@@ -16,9 +17,11 @@
 mod event;
 mod workload;
 
+pub(crate) use workload::main_image;
+
 use crate::node::{Node, header, parse};
 use crate::object::{self, Object};
-use crate::{Refusal, SourceSettings, argocd, environment};
+use crate::{Refusal, SourceSettings, argo_rollouts, argocd, environment};
 use model::event::DeliveryEvent;
 use model::raw::RawRecord;
 use model::{Text, Timestamp};
@@ -56,7 +59,10 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
 
 fn one(found: &Object<'_>, seen: &Seen<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     if found.node.maybe_text("apiVersion")?.is_some_and(|version| version.starts_with("argoproj.io/")) {
-        return argocd::watched(found, seen.received_at);
+        return match found.kind {
+            "Rollout" | "AnalysisRun" | "Experiment" => argo_rollouts::watched(found, seen.received_at),
+            _ => argocd::watched(found, seen.received_at),
+        };
     }
     match found.kind {
         "Deployment" => workload::deployment(&found.node, seen),
@@ -95,7 +101,7 @@ impl Seen<'_> {
 }
 
 /// What the catalog may claim as a service's.
-fn service(object: &Node<'_>, labels: &str, name: &str) -> Result<Text, Refusal> {
+pub(crate) fn service(object: &Node<'_>, labels: &str, name: &str) -> Result<Text, Refusal> {
     for label in ["backstage.io/kubernetes-id", "app.kubernetes.io/name", "app"] {
         if let Some(name) = object.maybe_entry(labels, label)? {
             return Ok(Text::new(format!("k8s:{name}")));

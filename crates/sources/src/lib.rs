@@ -8,11 +8,13 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod argo_rollouts;
 mod argocd;
 mod canonical;
 mod cdevents;
 mod encoding;
 mod environment;
+mod flux;
 mod git;
 mod github;
 mod grafana;
@@ -20,6 +22,7 @@ mod image;
 mod incidentio;
 mod jira;
 mod kubernetes;
+mod launchdarkly;
 mod message;
 mod node;
 mod object;
@@ -32,6 +35,8 @@ mod servicenow;
 mod severity;
 mod tags;
 mod template;
+mod terraform;
+mod unleash;
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -144,6 +149,11 @@ pub const SOURCES: &[Source] = &[
         read: alertmanager::read,
     },
     Source {
+        name: "argo_rollouts",
+        description: "Argo Rollouts, by our notification templates or from a watch: revisions as deployments",
+        read: argo_rollouts::read,
+    },
+    Source {
         name: "argocd",
         description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
         read: argocd::read,
@@ -153,6 +163,11 @@ pub const SOURCES: &[Source] = &[
         name: "cdevents",
         description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
         read: cdevents::read,
+    },
+    Source {
+        name: "flux",
+        description: "Flux' events: Kustomizations and HelmReleases as deployments",
+        read: flux::read,
     },
     Source {
         name: "git",
@@ -181,6 +196,11 @@ pub const SOURCES: &[Source] = &[
         read: kubernetes::read,
     },
     Source {
+        name: "launchdarkly",
+        description: "LaunchDarkly's webhooks: flag changes",
+        read: launchdarkly::read,
+    },
+    Source {
         name: "opsgenie",
         description: "Opsgenie's webhooks: alerts as incidents",
         read: opsgenie::read,
@@ -194,6 +214,16 @@ pub const SOURCES: &[Source] = &[
         name: "servicenow",
         description: "ServiceNow's incidents, by our business rule",
         read: servicenow::read,
+    },
+    Source {
+        name: "terraform",
+        description: "HCP Terraform's notifications: runs that apply, as deployments",
+        read: terraform::read,
+    },
+    Source {
+        name: "unleash",
+        description: "Unleash's webhook, by its own body or our template: flag changes",
+        read: unleash::read,
     },
 ];
 

@@ -170,7 +170,7 @@ fn told(object: &Node<'_>, seen: &Seen<'_>, rollout: Rollout) -> Result<Vec<Deli
 
 /// The image of the container that the workload is about: the one that kubectl takes by default, which an
 /// annotation names; else the one that is called like the workload, else the first.
-fn main_image(object: &Node<'_>) -> Result<Option<image::Image>, Refusal> {
+pub(crate) fn main_image(object: &Node<'_>) -> Result<Option<image::Image>, Refusal> {
     let annotation = "kubectl.kubernetes.io/default-container";
     let named = object.maybe_entry("spec.template.metadata.annotations", annotation)?;
     let called = named.or(object.maybe_text("metadata.name")?);
