@@ -10,14 +10,17 @@
 mod alertmanager;
 mod argo_rollouts;
 mod argocd;
+mod aws;
 mod canonical;
 mod cdevents;
+mod dockerhub;
 mod encoding;
 mod environment;
 mod flux;
 mod git;
 mod github;
 mod grafana;
+mod harbor;
 mod image;
 mod incidentio;
 mod jira;
@@ -158,6 +161,11 @@ pub const SOURCES: &[Source] = &[
         description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
         read: argocd::read,
     },
+    Source {
+        name: "aws",
+        description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
+        read: aws::read,
+    },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
         name: "cdevents",
@@ -165,9 +173,19 @@ pub const SOURCES: &[Source] = &[
         read: cdevents::read,
     },
     Source {
+        name: "dockerhub",
+        description: "Docker Hub's webhooks: pushed images as artifacts",
+        read: dockerhub::read,
+    },
+    Source {
         name: "flux",
         description: "Flux' events: Kustomizations and HelmReleases as deployments",
         read: flux::read,
+    },
+    Source {
+        name: "ghcr",
+        description: "GitHub's webhooks of packages: images pushed to ghcr.io as artifacts (as in `github`)",
+        read: github::read,
     },
     Source {
         name: "git",
@@ -183,6 +201,11 @@ pub const SOURCES: &[Source] = &[
         name: "grafana",
         description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
         read: grafana::read,
+    },
+    Source {
+        name: "harbor",
+        description: "Harbor's webhooks: pushed images as artifacts",
+        read: harbor::read,
     },
     Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
     Source {

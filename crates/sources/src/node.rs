@@ -269,7 +269,10 @@ impl<'a> Node<'a> {
         match self.find(path) {
             None => Ok(None),
             Some(value) => {
-                let seconds = value.as_i64().ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
+                // `1.417566161e+09` is a whole number too.
+                let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64);
+                let seconds = value.as_i64().or_else(|| value.as_f64().and_then(whole));
+                let seconds = seconds.ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
                 let time = Timestamp::from_seconds(seconds).map_err(|error| self.bad_time(path, &error))?;
                 Ok(Some(time))
             }
