@@ -13,6 +13,7 @@ mod argocd;
 mod aws;
 mod canonical;
 mod cdevents;
+mod datadog;
 mod dockerhub;
 mod encoding;
 mod environment;
@@ -34,11 +35,16 @@ mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod repository;
+mod sarif;
+mod sentry;
 mod servicenow;
 mod severity;
+mod snyk;
 mod tags;
 mod template;
 mod terraform;
+mod trivy;
 mod unleash;
 
 use model::event::DeliveryEvent;
@@ -173,6 +179,11 @@ pub const SOURCES: &[Source] = &[
         read: cdevents::read,
     },
     Source {
+        name: "datadog",
+        description: "Datadog's monitor alerts, by our webhook template: incidents",
+        read: datadog::read,
+    },
+    Source {
         name: "dockerhub",
         description: "Docker Hub's webhooks: pushed images as artifacts",
         read: dockerhub::read,
@@ -233,15 +244,23 @@ pub const SOURCES: &[Source] = &[
         description: "PagerDuty's webhooks, version 3: incidents",
         read: pagerduty::read,
     },
+    Source { name: "sarif", description: "SARIF 2.1.0: findings of static analysis", read: sarif::read },
+    Source { name: "sentry", description: "Sentry's metric alerts: incidents", read: sentry::read },
     Source {
         name: "servicenow",
         description: "ServiceNow's incidents, by our business rule",
         read: servicenow::read,
     },
+    Source { name: "snyk", description: "Snyk's webhooks: findings", read: snyk::read },
     Source {
         name: "terraform",
         description: "HCP Terraform's notifications: runs that apply, as deployments",
         read: terraform::read,
+    },
+    Source {
+        name: "trivy",
+        description: "Trivy's reports: findings, and the commits of images",
+        read: trivy::read,
     },
     Source {
         name: "unleash",

@@ -298,6 +298,17 @@ impl<'a> Node<'a> {
         self.maybe_unix_millis(path)?.ok_or_else(|| self.missing(path, "a time in Unix milliseconds"))
     }
 
+    /// A time in Unix milliseconds, written as a number or as a text, that must be there.
+    pub(crate) fn millis_text(&self, path: &str) -> Result<Timestamp, Refusal> {
+        let Some(text) = self.find(path).and_then(Value::as_str) else { return self.unix_millis(path) };
+        let millis = text.trim().parse::<i64>().ok().and_then(|millis| millis.checked_mul(1_000));
+        let time = millis.map(Timestamp::from_micros);
+        time.filter(|time| (Timestamp::MIN..=Timestamp::MAX).contains(time)).ok_or_else(|| {
+            let name = self.name(path);
+            Refusal::reject("bad_time", format!("field `{name}`: {text:?} is no time in Unix milliseconds"))
+        })
+    }
+
     /// A time that the vendor gives as Unix seconds in some events and as text in others.
     pub(crate) fn maybe_any_time(&self, path: &str) -> Result<Option<Timestamp>, Refusal> {
         match self.find(path) {
