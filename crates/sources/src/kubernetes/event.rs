@@ -21,9 +21,10 @@ pub(super) fn read(event: &Node<'_>, seen: &Seen<'_>) -> Result<Vec<DeliveryEven
     if about.maybe_text("kind")? != Some("Deployment") || !scaled {
         return Err(Refusal::drop("event_not_used"));
     }
-    // "Scaled down replica set checkout-6d4cf56db6 to 0", since 1.26 with " from 1" behind it.
+    // "Scaled down replica set checkout-6d4cf56db6 to 0", in newer versions "… to 0 from 1" or "… from 1 to 0".
     let message = event.text("message")?;
-    let to = message.strip_prefix("Scaled down replica set ").and_then(|rest| rest.split(' ').nth(2));
+    let rest = message.strip_prefix("Scaled down replica set ").unwrap_or_default();
+    let to = rest.split(' ').skip_while(|word| *word != "to").nth(1);
     if to != Some("0") {
         return Err(Refusal::drop("scaling_not_used"));
     }
