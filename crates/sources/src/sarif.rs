@@ -1,7 +1,7 @@
 //! SARIF 2.1.0: results of static analysis, as findings of a scan.
 //!
 //! Source: the OASIS standard "Static Analysis Results Interchange Format 2.1.0", and GitHub's notes on
-//! `security-severity`.
+//! `security-severity`. No live file seen.
 //!
 //! Headers that are read: `repo` (host/owner/name) and `sha`, where a run has no `versionControlProvenance`. A run
 //! whose invocations have no times was made when it was received. A result that is suppressed is dismissed, one

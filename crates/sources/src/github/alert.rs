@@ -1,4 +1,7 @@
 //! Code scanning and Dependabot alerts, as findings of a scan. A finding keeps its id while its state changes.
+//!
+//! Source: GitHub's documentation, "Webhook events and payloads", `code_scanning_alert` and `dependabot_alert`. No
+//! live payload seen.
 
 use super::Delivery;
 use crate::Refusal;

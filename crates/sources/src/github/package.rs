@@ -1,10 +1,11 @@
 //! Packages: images pushed to GitHub's container registry (ghcr.io), as artifacts.
 //!
+//! Source: GitHub's documentation, "Webhook events and payloads", `registry_package`. No live payload seen.
+//!
 //! The commit is the image's label `org.opencontainers.image.revision`, which the event repeats, else the tag
 //! where it is one. What the event calls `target_oid` is the head of a branch, not what was built.
 
-use crate::node::Node;
-use crate::node::is_full_sha;
+use crate::node::{Node, is_full_sha};
 use crate::{Refusal, image, record};
 use model::event::{Artifact, DeliveryEvent};
 use model::{EventBody, Sha, Text, Timestamp};
