@@ -12,8 +12,10 @@ mod canonical;
 mod cdevents;
 mod encoding;
 mod environment;
+mod forge;
 mod git;
 mod github;
+mod gitlab;
 mod message;
 mod node;
 mod pagerduty;
@@ -146,6 +148,11 @@ pub const SOURCES: &[Source] = &[
         name: "github",
         description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
         read: github::read,
+    },
+    Source {
+        name: "gitlab",
+        description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
+        read: gitlab::read,
     },
     Source {
         name: "pagerduty",

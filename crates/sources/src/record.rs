@@ -26,6 +26,12 @@ pub(crate) fn event(
     }
 }
 
+/// The same moment, so many microseconds later. Vendors tell states by whole seconds, and of two within one the
+/// later word must win in whatever order they arrive: what follows has the greater step.
+pub(crate) fn later(at: Timestamp, step: i64) -> Timestamp {
+    Timestamp::from_micros(at.micros().saturating_add(step))
+}
+
 /// A deployment of which only the id, the environment and the state are known.
 pub(crate) fn deployment(id: &str, environment: &str, state: DeploymentState) -> DeploymentEvent {
     DeploymentEvent {

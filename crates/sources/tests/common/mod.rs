@@ -108,3 +108,59 @@ pub fn golden(name: &Path, found: &str) -> Result<(), String> {
         Err(error) => Err(format!("{}: {error} (UPDATE_GOLDEN=1 writes it)", name.display())),
     }
 }
+
+/// A delivery of `tests/payloads`.
+pub struct Delivery {
+    /// Below `tests/payloads`: `gitlab/push.json`.
+    pub name: PathBuf,
+    pub source: String,
+    pub header_values: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        self.header_values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
+/// Where the deliveries lie that this project wrote itself.
+pub fn payload_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads")
+}
+
+/// Every delivery of `tests/payloads`. A body that is a text is delivered as it stands, any other as JSON.
+pub fn deliveries() -> Vec<Delivery> {
+    let folder = payload_folder();
+    let delivery = |path: PathBuf| {
+        let name = path.strip_prefix(&folder).unwrap().to_path_buf();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let headers = file["headers"].as_object().unwrap();
+        let value =
+            |(name, value): (&String, &serde_json::Value)| (name.clone(), value.as_str().unwrap().to_owned());
+        Delivery {
+            source: name.components().next().unwrap().as_os_str().to_str().unwrap().to_owned(),
+            name,
+            header_values: headers.iter().map(value).collect(),
+            body: file["body"].as_str().map_or_else(|| file["body"].to_string(), str::to_owned).into_bytes(),
+        }
+    };
+    files(&folder).into_iter().map(delivery).collect()
+}
+
+/// What becomes of the delivery of that name (`gitlab/push`) in `tests/payloads`, after a change to its body.
+pub fn told_of(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> Outcome {
+    let wanted = PathBuf::from(format!("{name}.json"));
+    let delivery = deliveries().into_iter().find(|delivery| delivery.name == wanted);
+    let delivery = delivery.unwrap_or_else(|| panic!("no delivery is called {name}"));
+    let mut body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
+    change(&mut body);
+    outcome(&delivery.source, &delivery.headers(), body.to_string())
+}
+
+/// The events that a delivery of `tests/payloads` becomes.
+pub fn events_of(name: &str) -> Vec<DeliveryEvent> {
+    emitted(told_of(name, |_| {}))
+}
