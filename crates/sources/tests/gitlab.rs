@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_commits_of_a_push_carry_no_parents() {
-    let events = events_of("gitlab/push");
+    let events = events_of("gitlab/push.branch");
     assert_eq!(field(&events[0], "push.commits").as_array().unwrap().len(), 2);
     for event in &events[1..] {
         assert_eq!(field(event, "commit.parents"), Value::Null);
@@ -29,7 +29,7 @@ fn a_push_of_more_than_twenty_commits_conducts_from_before_to_after_and_makes_no
 
 #[test]
 fn a_push_happens_when_it_is_received_and_its_id_does_not_say_when() {
-    let event = &events_of("gitlab/push")[0];
+    let event = &events_of("gitlab/push.branch")[0];
     assert_eq!(event.occurred_at, common::received_at());
     assert!(!event.id.as_str().contains("2026"));
     assert_eq!(field(event, "push.forced"), Value::Null);
@@ -156,7 +156,7 @@ fn an_incident_is_opened_acknowledged_mitigated_closed_and_opened_again() {
 #[test]
 fn an_event_or_a_state_that_nobody_documents_is_refused_by_name() {
     rejected(
-        told_of("gitlab/push", |body| body["object_kind"] = json!("rocket")),
+        told_of("gitlab/push.branch", |body| body["object_kind"] = json!("rocket")),
         "unknown_event",
         &["rocket"],
     );
@@ -166,7 +166,7 @@ fn an_event_or_a_state_that_nobody_documents_is_refused_by_name() {
         &["object_attributes.status", "lost"],
     );
     rejected(
-        told_of("gitlab/push", |body| {
+        told_of("gitlab/push.branch", |body| {
             let body = body.as_object_mut().unwrap();
             body.remove("object_kind");
             body.remove("event_name");
@@ -175,7 +175,7 @@ fn an_event_or_a_state_that_nobody_documents_is_refused_by_name() {
         &["object_kind"],
     );
     rejected(
-        told_of("gitlab/push", |body| {
+        told_of("gitlab/push.branch", |body| {
             body["project"] = Value::Null;
             body["repository"] = Value::Null;
         }),
