@@ -16,6 +16,7 @@ mod forge;
 mod git;
 mod github;
 mod gitlab;
+mod jenkins;
 mod message;
 mod node;
 mod pagerduty;
@@ -153,6 +154,11 @@ pub const SOURCES: &[Source] = &[
         name: "gitlab",
         description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
         read: gitlab::read,
+    },
+    Source {
+        name: "jenkins",
+        description: "Jenkins' Notification plugin: builds as runs and deployments",
+        read: jenkins::read,
     },
     Source {
         name: "pagerduty",
