@@ -87,7 +87,7 @@ pub(crate) fn repo_of_url(url: &str) -> Option<RepoName> {
         return Some(azure);
     }
     Some(match parts.as_slice() {
-        ["scm", project, name] => RepoName::new(format!("{host}/{project}/{name}")),
+        [.., "scm", project, name] => RepoName::new(format!("{host}/{project}/{name}")),
         _ => RepoName::new(format!("{host}/{path}")),
     })
 }
@@ -143,7 +143,11 @@ mod tests {
     #[test]
     fn a_clone_is_named_like_the_pages_of_its_forge() {
         let name = |url| repo_of_url(url).map(|repo| repo.to_string());
-        for url in ["https://git.example/scm/pay/shop.git", "ssh://git@git.example:7999/pay/shop.git"] {
+        for url in [
+            "https://git.example/scm/pay/shop.git",
+            "https://git.example/stash/scm/pay/shop.git",
+            "ssh://git@git.example:7999/pay/shop.git",
+        ] {
             assert_eq!(name(url).as_deref(), Some("git.example/pay/shop"), "{url}");
         }
         for url in [

@@ -8,6 +8,8 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod bitbucket;
+mod bitbucket_datacenter;
 mod canonical;
 mod cdevents;
 mod encoding;
@@ -133,6 +135,16 @@ pub const SOURCES: &[Source] = &[
         name: "alertmanager",
         description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
         read: alertmanager::read,
+    },
+    Source {
+        name: "bitbucket",
+        description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
+        read: bitbucket::read,
+    },
+    Source {
+        name: "bitbucket_datacenter",
+        description: "Bitbucket Data Center's webhooks: code, reviews, tags",
+        read: bitbucket_datacenter::read,
     },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
