@@ -8,6 +8,7 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod azure;
 mod bitbucket;
 mod bitbucket_datacenter;
 mod canonical;
@@ -135,6 +136,11 @@ pub const SOURCES: &[Source] = &[
         name: "alertmanager",
         description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
         read: alertmanager::read,
+    },
+    Source {
+        name: "azure",
+        description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
+        read: azure::read,
     },
     Source {
         name: "bitbucket",

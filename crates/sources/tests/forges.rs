@@ -94,3 +94,59 @@ fn a_delivery_of_bitbucket_without_its_header_is_known_by_its_shape() {
         assert_eq!(common::shown(&with), common::shown(&without), "{name}");
     }
 }
+
+#[test]
+fn azure_tries_a_merge_before_it_merges_and_the_trial_is_no_merge_commit() {
+    let tried = &events_of("azure/git.pullrequest.merge_tried")[0];
+    assert_eq!(field(tried, "pull_request.state"), json!("open"));
+    assert_eq!(field(tried, "pull_request.merge_commit_sha"), Value::Null);
+    let merged = &events_of("azure/git.pullrequest.completed")[0];
+    assert_eq!(field(merged, "pull_request.merge_commit_sha"), json!("c".repeat(40)));
+    assert_eq!(field(merged, "pull_request.merge_method"), json!("squash"));
+    assert_eq!(field(merged, "occurred_at"), json!("2025-12-29T09:00:05.28Z"));
+}
+
+#[test]
+fn a_vote_in_azure_is_a_review_and_neither_the_authors_own_nor_a_teams_is() {
+    let states: Vec<Value> = events_of("azure/git.pullrequest.updated_votes")[1..]
+        .iter()
+        .map(|event| field(event, "review.state"))
+        .collect();
+    assert_eq!(states, [json!("approved"), json!("changes_requested")]);
+    assert_eq!(events_of("azure/git.pullrequest.updated_own_vote").len(), 1);
+}
+
+#[test]
+fn a_build_and_its_run_in_azure_are_one_run() {
+    let build = told_of("azure/build.succeeded", |body| body["resource"]["id"] = json!(31));
+    let run = &events_of("azure/run.succeeded")[0];
+    assert_eq!(field(&emitted(build)[0], "pipeline_run.run_id"), field(run, "pipeline_run.run_id"));
+}
+
+#[test]
+fn a_redeployment_in_azure_is_a_deployment_of_its_own() {
+    let id = |name: &str| field(&events_of(name)[0], "deployment.deployment_id");
+    assert_ne!(id("azure/release.succeeded"), id("azure/release.succeeded_again_by_hand"));
+    assert_ne!(id("azure/stage.succeeded"), id("azure/stage.succeeded_again"));
+    assert_eq!(id("azure/release.succeeded"), id("azure/release.started"));
+    // Where no attempt is told, only what is over is read, by its time.
+    assert_eq!(
+        dropped(told_of("azure/release.started_without_attempt", |_| {})),
+        "deployment_started_without_attempt"
+    );
+    let later = told_of("azure/release.succeeded_without_attempt", |body| {
+        body["createdDate"] = json!("2025-12-29T10:00:00Z");
+    });
+    assert_ne!(
+        field(&emitted(later)[0], "deployment.deployment_id"),
+        id("azure/release.succeeded_without_attempt")
+    );
+}
+
+#[test]
+fn every_address_of_a_repository_in_azure_is_one_name() {
+    let repo = |name: &str| field(&events_of(name)[0], "repo");
+    for name in ["git.push", "git.push.new_branch", "git.push.old_host", "build.succeeded"] {
+        assert_eq!(repo(&format!("azure/{name}")), json!("dev.azure.com/acme/Retail/shop"), "{name}");
+    }
+}
