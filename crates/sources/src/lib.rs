@@ -17,6 +17,7 @@ mod encoding;
 mod environment;
 mod forge;
 mod git;
+mod gitea;
 mod github;
 mod gitlab;
 mod jenkins;
@@ -162,6 +163,11 @@ pub const SOURCES: &[Source] = &[
         name: "git",
         description: "A git history's records: commits, and tags as deployments",
         read: git::read,
+    },
+    Source {
+        name: "gitea",
+        description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
+        read: gitea::read,
     },
     Source {
         name: "github",

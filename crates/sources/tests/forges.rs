@@ -150,3 +150,53 @@ fn every_address_of_a_repository_in_azure_is_one_name() {
         assert_eq!(repo(&format!("azure/{name}")), json!("dev.azure.com/acme/Retail/shop"), "{name}");
     }
 }
+
+#[test]
+fn gitea_lists_the_newest_five_commits_in_either_order_and_the_push_still_conducts() {
+    let commits = |name: &str| field(&events_of(name)[0], "push.commits");
+    assert_eq!(commits("gitea/push.branch"), commits("gitea/push.oldest_first"));
+    let events = events_of("gitea/push.truncated");
+    assert_eq!(events.len(), 6);
+    assert_eq!(field(&events[0], "push.before"), json!("a".repeat(40)));
+    assert_eq!(field(&events[0], "push.commits.4"), field(&events[0], "push.after"));
+    assert!(events[1..].iter().all(|event| field(event, "commit.parents") == Value::Null));
+}
+
+#[test]
+fn a_tag_of_gitea_told_by_push_and_by_create_is_one_deployment_of_the_head_commit() {
+    let pushed = &events_of("gitea/push.annotated_tag")[0];
+    let created = &events_of("gitea/create.tag")[0];
+    assert_eq!(field(pushed, "deployment.deployment_id"), field(created, "deployment.deployment_id"));
+    assert_eq!(field(pushed, "deployment.sha"), json!("c".repeat(40)));
+    // It tells the tag's own object.
+    assert_eq!(field(created, "deployment.sha"), Value::Null);
+}
+
+#[test]
+fn the_merge_sha_of_an_unmerged_pull_request_of_gitea_is_left_out() {
+    let closed = &events_of("gitea/pull_request.closed_with_merge_sha")[0];
+    assert_eq!(field(closed, "pull_request.state"), json!("closed"));
+    assert_eq!(field(closed, "pull_request.merge_commit_sha"), Value::Null);
+}
+
+#[test]
+fn runs_of_gitea_that_share_an_id_are_told_apart_by_their_attempt() {
+    let run = |name: &str, part: &str| field(&events_of(name)[0], &format!("pipeline_run.{part}"));
+    let (first, second) = ("gitea/workflow_run.success", "gitea/workflow_run.failure_second_attempt");
+    assert_eq!(run(first, "run_id"), run(second, "run_id"));
+    assert_eq!(run(first, "attempt"), json!(1));
+    assert_eq!(run(second, "attempt"), json!(2));
+}
+
+#[test]
+fn a_delivery_of_gitea_without_its_header_is_known_by_its_shape() {
+    for delivery in common::deliveries().iter().filter(|delivery| delivery.source == "gitea") {
+        let name = delivery.name.display().to_string();
+        if name.contains("rejected") {
+            continue;
+        }
+        let with = common::outcome("gitea", &delivery.headers(), &delivery.body);
+        let without = common::outcome("gitea", &[], &delivery.body);
+        assert_eq!(common::shown(&with), common::shown(&without), "{name}");
+    }
+}

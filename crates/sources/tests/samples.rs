@@ -19,7 +19,7 @@ struct Sample {
 }
 
 /// The folders of samples that are read, each called like its source.
-const SAMPLED: [&str; 5] = ["azure", "bitbucket", "cdevents", "github", "gitlab"];
+const SAMPLED: [&str; 6] = ["azure", "bitbucket", "cdevents", "gitea", "github", "gitlab"];
 
 fn samples() -> Vec<Sample> {
     let Some(root) = payloads() else { return Vec::new() };
