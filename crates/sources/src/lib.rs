@@ -13,6 +13,7 @@ mod bitbucket;
 mod bitbucket_datacenter;
 mod canonical;
 mod cdevents;
+mod circleci;
 mod encoding;
 mod environment;
 mod forge;
@@ -158,6 +159,11 @@ pub const SOURCES: &[Source] = &[
         name: "cdevents",
         description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
         read: cdevents::read,
+    },
+    Source {
+        name: "circleci",
+        description: "CircleCI's webhooks: workflows as runs, jobs that deploy as deployments",
+        read: circleci::read,
     },
     Source {
         name: "git",

@@ -4,9 +4,7 @@ use super::{Hook, SOURCE};
 use crate::forge::repo_of_url;
 use crate::node::{Node, is_full_sha};
 use crate::{Refusal, environment, message, record};
-use model::event::{
-    DeliveryEvent, DeploymentEvent, DeploymentState, EnvironmentTier, PipelineRunEvent, RunState, Trigger,
-};
+use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::{EventBody, RepoName, RunId, Sha, Text};
 
 /// The source of deployments that a stage of a pipeline is.
@@ -166,7 +164,9 @@ pub(super) fn stage(hook: &Hook<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
         Some(name) => name,
         None => node.text("name")?,
     };
-    let Some(environment) = environment_of(name) else { return Err(Refusal::drop("stage_deploys_nothing")) };
+    let Some(environment) = environment::of_job(name) else {
+        return Err(Refusal::drop("stage_deploys_nothing"));
+    };
     let result = node.maybe_text("result")?;
     let (state, step) = match (node.text("state")?, result) {
         ("notStarted", _) => return Err(Refusal::drop("stage_not_started")),
@@ -212,29 +212,6 @@ const fn deployed(state: RunState) -> DeploymentState {
         RunState::Cancelled => DeploymentState::Cancelled,
         RunState::Queued => DeploymentState::Pending,
         RunState::Running => DeploymentState::Running,
-    }
-}
-
-/// What a stage deploys to by its name: `DeployProd`, `deploy_staging`, `Production`. A stage called after tests
-/// or development runs them.
-fn environment_of(name: &str) -> Option<&str> {
-    let mut words = String::new();
-    let mut lower = false;
-    for letter in name.chars() {
-        if lower && letter.is_uppercase() {
-            words.push(' ');
-        }
-        lower = letter.is_lowercase();
-        words.extend(letter.to_lowercase());
-    }
-    let deploys = words
-        .split(|letter: char| !letter.is_alphabetic())
-        .any(|word| matches!(word, "deploy" | "deployment" | "release" | "rollout"));
-    match environment::tier(&words) {
-        Some(tier @ (EnvironmentTier::Production | EnvironmentTier::Staging)) => Some(tier.as_str()),
-        Some(tier) if deploys => Some(tier.as_str()),
-        None if deploys => Some(name),
-        _ => None,
     }
 }
 
@@ -365,17 +342,6 @@ impl Artifact {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stage_deploys_by_its_name() {
-        assert_eq!(environment_of("DeployProd"), Some("production"));
-        assert_eq!(environment_of("deploy_to_test"), Some("testing"));
-        assert_eq!(environment_of("Production"), Some("production"));
-        assert_eq!(environment_of("Release Blue"), Some("Release Blue"));
-        for name in ["Test", "Build", "__default", "Dev", "product"] {
-            assert_eq!(environment_of(name), None, "{name}");
-        }
-    }
 
     #[test]
     fn a_repository_is_named_by_an_address_that_names_it() {
