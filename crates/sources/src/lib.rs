@@ -11,6 +11,7 @@ mod alertmanager;
 mod azure;
 mod bitbucket;
 mod bitbucket_datacenter;
+mod buildkite;
 mod canonical;
 mod cdevents;
 mod circleci;
@@ -153,6 +154,11 @@ pub const SOURCES: &[Source] = &[
         name: "bitbucket_datacenter",
         description: "Bitbucket Data Center's webhooks: code, reviews, tags",
         read: bitbucket_datacenter::read,
+    },
+    Source {
+        name: "buildkite",
+        description: "Buildkite's webhooks: builds as runs, command steps that deploy as deployments",
+        read: buildkite::read,
     },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
