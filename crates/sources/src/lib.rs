@@ -29,6 +29,7 @@ mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod tekton;
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -200,6 +201,11 @@ pub const SOURCES: &[Source] = &[
         name: "pagerduty",
         description: "PagerDuty's webhooks, version 3: incidents",
         read: pagerduty::read,
+    },
+    Source {
+        name: "tekton",
+        description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
+        read: tekton::read,
     },
 ];
 
