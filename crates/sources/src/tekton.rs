@@ -323,10 +323,9 @@ fn pipeline<'a>(node: &Node<'a>) -> Result<&'a str, Refusal> {
     if let Some(name) = written(node, "pipelinesascode.tekton.dev/original-prname") {
         return Ok(name);
     }
-    if let Some(reference) = node.maybe_object("spec.pipelineRef")? {
-        if let Some((_, name)) = values(&reference, "params")?.into_iter().find(|(name, _)| *name == "name") {
-            return Ok(name);
-        }
+    let resolved = values(node, "spec.pipelineRef.params")?;
+    if let Some((_, name)) = resolved.into_iter().find(|(name, _)| *name == "name") {
+        return Ok(name);
     }
     match node.maybe_text("metadata.generateName")?.map(|name| name.trim_end_matches('-')) {
         Some(name) if !name.is_empty() => Ok(name),

@@ -93,13 +93,11 @@ fn nobody_of_a_payload_is_named_in_what_comes_out() {
         let Outcome::Emit(events) = told(&delivery) else { continue };
         let told = shown(&Outcome::Emit(events)).to_lowercase();
         for person in ["jane", "roe", "john", "doe", "jroe", "jdoe", "@example.com"] {
-            let named =
+            let mut words =
                 told.split(|letter: char| !letter.is_alphanumeric() && letter != '@' && letter != '.');
-            assert!(
-                !named.clone().any(|word| word == person) && !(person.contains('@') && told.contains(person)),
-                "{}: {person:?} is in {told}",
-                delivery.name.display()
-            );
+            let named =
+                if person.contains('@') { told.contains(person) } else { words.any(|word| word == person) };
+            assert!(!named, "{}: {person:?} is in {told}", delivery.name.display());
         }
     }
 }
