@@ -117,14 +117,14 @@ fn steps(tables: &Tables) -> impl Iterator<Item = &DoraStep> {
     // What is flaky is a workflow on a commit: its runs are facts, it is none.
     let of_facts = |step: &&DoraStep| step.metric != Metric::FlakyRate;
     tables
-        .0
+        .rows
         .values()
         .filter_map(|row| if let Row::Step(step) = row { Some(&**step) } else { None })
         .filter(of_facts)
 }
 
 fn deployments(tables: &Tables) -> Vec<&Deployment> {
-    let rows = tables.0.values();
+    let rows = tables.rows.values();
     let mut rows: Vec<&Deployment> =
         rows.filter_map(|row| if let Row::Deployment(row) = row { Some(&**row) } else { None }).collect();
     rows.sort_by_key(|row| (row.finished_at, row.deployment_id.clone()));
@@ -185,7 +185,7 @@ fn check_history(name: &str, repo: &str, reverted: usize) {
     assert_eq!(swallowed.len(), 1, "{first:#?}");
     refused(swallowed[0], &["first deployment"], Some("lead_time.first_deployment"));
 
-    let changes = told.tables.0.values().filter_map(|row| match row {
+    let changes = told.tables.rows.values().filter_map(|row| match row {
         Row::Change(row) => Some(row),
         _ => None,
     });

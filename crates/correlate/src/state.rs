@@ -297,6 +297,8 @@ pub struct State {
     pub cases: Table<(Text, Text, Timestamp, Text), Signal>,
     /// Rows as they were last published.
     pub published: Table<RowKey, Published>,
+    /// Rows of dimensions as they were last told.
+    pub dimensions: Table<RowKey, Row>,
 }
 
 model::stateful!(State {
@@ -358,6 +360,7 @@ model::stateful!(State {
     56 => corrections,
     57 => flags_at,
     58 => cases,
+    59 => dimensions,
 } restored |_| {});
 
 impl State {

@@ -18,9 +18,9 @@
 mod code;
 mod delivery;
 
-use crate::forge::{host, repo_of_url};
+use crate::forge::host;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, person, record};
+use crate::{Refusal, SourceSettings, person, record, repository};
 use model::event::{AuthorKind, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Timestamp};
@@ -111,7 +111,7 @@ const UNUSED: &[(&str, &str)] = &[
 /// project and its name.
 fn repository(node: &Node<'_>) -> Result<RepoName, Refusal> {
     for field in ["webUrl", "remoteUrl"] {
-        if let Some(repo) = node.maybe_text(field)?.and_then(repo_of_url) {
+        if let Some(repo) = node.maybe_text(field)?.and_then(repository::of_url) {
             return Ok(repo);
         }
     }
@@ -126,7 +126,7 @@ fn repository(node: &Node<'_>) -> Result<RepoName, Refusal> {
         (Some(host), _) => format!("https://{host}/{project}/_git/{name}"),
         (None, _) => String::new(),
     };
-    repo_of_url(&page.replace(' ', "%20")).ok_or_else(|| {
+    repository::of_url(&page.replace(' ', "%20")).ok_or_else(|| {
         let detail = format!("field `repository.url` is no address: {api:?}");
         Refusal::reject("invalid", detail)
     })

@@ -13,9 +13,8 @@
 //! tier that its name says, else the name. A retry is a job of its own, so it is another deployment. It belongs to
 //! the service that claims `buildkite:<pipeline's slug>`, else to the repository's.
 
-use crate::forge::repo_of_url;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, environment, message, record};
+use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
@@ -66,7 +65,7 @@ fn sha(build: &Node<'_>) -> Result<Option<Sha>, Refusal> {
 }
 
 fn repository(body: &Node<'_>) -> Result<Option<RepoName>, Refusal> {
-    Ok(body.maybe_text("pipeline.repository")?.and_then(repo_of_url))
+    Ok(body.maybe_text("pipeline.repository")?.and_then(repository::of_url))
 }
 
 /// Where a build stands, and how late that is among its states.

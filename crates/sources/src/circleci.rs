@@ -12,9 +12,8 @@
 //! name says, else the name. It belongs to the service that claims `circleci:<project's slug>/<workflow>`, else to
 //! the repository's.
 
-use crate::forge::repo_of_url;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, environment, message, record};
+use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
@@ -101,7 +100,7 @@ impl<'a> Checkout<'a> {
         ])?;
         Ok(Self {
             sha: sha.filter(|sha| is_full_sha(sha)).map(Sha::new),
-            repo: match url.and_then(repo_of_url) {
+            repo: match url.and_then(repository::of_url) {
                 Some(repo) => Some(repo),
                 None => body.maybe_text("project.slug")?.and_then(repo_of_slug),
             },

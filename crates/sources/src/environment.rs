@@ -47,6 +47,13 @@ pub(crate) fn of_job(name: &str) -> Option<&str> {
     }
 }
 
+/// The first of several names that says a tier, else the first of them at all: what to call an environment
+/// where a vendor has clusters, namespaces and projects, but no word for it.
+pub(crate) fn among<'a>(names: &[Option<&'a str>]) -> Option<&'a str> {
+    let told = || names.iter().flatten().copied();
+    told().find(|name| tier(name).is_some()).or_else(|| told().next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +75,12 @@ mod tests {
         for name in ["Test", "Build", "__default", "Dev", "product"] {
             assert_eq!(of_job(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn of_several_names_the_one_that_says_a_tier_is_the_environment() {
+        assert_eq!(among(&[None, Some("in-cluster"), Some("shop-prod"), Some("staging")]), Some("shop-prod"));
+        assert_eq!(among(&[None, Some("in-cluster"), Some("shop")]), Some("in-cluster"));
+        assert_eq!(among(&[None]), None);
     }
 }

@@ -21,7 +21,7 @@ mod issue;
 
 use crate::forge::{self, Delivery, word};
 use crate::node::{Node, header, parse};
-use crate::{Refusal, SourceSettings};
+use crate::{Refusal, SourceSettings, repository};
 use model::RepoName;
 use model::event::{DeliveryEvent, EventBody, RepositoryAction, RepositoryEvent};
 use model::raw::RawRecord;
@@ -126,7 +126,7 @@ fn repository(body: &Node<'_>) -> Result<RepoName, Refusal> {
         {
             return Ok(RepoName::new(format!("{}/{path}", host.to_ascii_lowercase())));
         }
-        if let Some(repo) = forge::repo_of_url(url) {
+        if let Some(repo) = repository::of_url(url) {
             return Ok(repo);
         }
     }

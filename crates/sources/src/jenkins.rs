@@ -13,9 +13,8 @@
 //! service that claims `jenkins:<job>`, else of the repository's. What set a build off is not told.
 
 use crate::encoding::percent_decode;
-use crate::forge::repo_of_url;
 use crate::node::{Node, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, environment, message, record};
+use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{
     DeliveryEvent, DeploymentEvent, DeploymentState, EnvironmentTier, PipelineRunEvent, RunState,
 };
@@ -166,7 +165,7 @@ impl<'a> Build<'a> {
     /// nothing.
     fn run(&self) -> Result<DeliveryEvent, Refusal> {
         let Some(sha) = self.sha()? else { return Err(Refusal::drop("build_without_commit")) };
-        let Some(repo) = self.node.maybe_text("scm.url")?.and_then(repo_of_url) else {
+        let Some(repo) = self.node.maybe_text("scm.url")?.and_then(repository::of_url) else {
             return Err(Refusal::drop("build_without_repository"));
         };
         let (started_at, finished_at) = self.times()?;
@@ -237,7 +236,7 @@ impl<'a> Build<'a> {
             ..record::deployment(&format!("jenkins:{}", self.key), environment, state)
         };
         let mut event = self.event("deployment", EventBody::Deployment(Box::new(deployment)));
-        event.repo = self.node.maybe_text("scm.url")?.and_then(repo_of_url);
+        event.repo = self.node.maybe_text("scm.url")?.and_then(repository::of_url);
         event.service = Some(Text::new(format!("jenkins:{}", self.job)));
         Ok(event)
     }

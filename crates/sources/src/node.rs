@@ -108,6 +108,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An object that must be there under a key that has dots in it.
+    pub(crate) fn entry_object(&self, key: &str) -> Result<Node<'a>, Refusal> {
+        match self.value.get(key) {
+            Some(value @ Value::Object(_)) => Ok(Self { value, path: self.name(key), zone: self.zone }),
+            None | Some(Value::Null) => Err(self.missing(key, "an object")),
+            Some(other) => Err(self.wrong(key, "an object", other)),
+        }
+    }
+
     /// The elements of a list that may be there.
     pub(crate) fn maybe_items(&self, path: &str) -> Result<Option<Vec<Node<'a>>>, Refusal> {
         match self.find(path) {
@@ -155,6 +164,15 @@ impl<'a> Node<'a> {
             None => Ok(None),
             Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
             Some(other) => Err(self.wrong(path, "a text", other)),
+        }
+    }
+
+    /// A text under a key that has dots in it, as labels have: `metadata.labels` and `app.kubernetes.io/name`.
+    pub(crate) fn maybe_entry(&self, path: &str, key: &str) -> Result<Option<&'a str>, Refusal> {
+        match self.find(path).and_then(|map| map.get(key)) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
+            Some(other) => Err(self.wrong(&format!("{path}[{key:?}]"), "a text", other)),
         }
     }
 
@@ -268,7 +286,10 @@ impl<'a> Node<'a> {
         match self.find(path) {
             None => Ok(None),
             Some(value) => {
-                let seconds = value.as_i64().ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
+                // `1.417566161e+09` is a whole number too.
+                let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64);
+                let seconds = value.as_i64().or_else(|| value.as_f64().and_then(whole));
+                let seconds = seconds.ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
                 let time = Timestamp::from_seconds(seconds).map_err(|error| self.bad_time(path, &error))?;
                 Ok(Some(time))
             }
@@ -292,6 +313,17 @@ impl<'a> Node<'a> {
     /// A time in Unix milliseconds that must be there.
     pub(crate) fn unix_millis(&self, path: &str) -> Result<Timestamp, Refusal> {
         self.maybe_unix_millis(path)?.ok_or_else(|| self.missing(path, "a time in Unix milliseconds"))
+    }
+
+    /// A time in Unix milliseconds, written as a number or as a text, that must be there.
+    pub(crate) fn millis_text(&self, path: &str) -> Result<Timestamp, Refusal> {
+        let Some(text) = self.find(path).and_then(Value::as_str) else { return self.unix_millis(path) };
+        let millis = text.trim().parse::<i64>().ok().and_then(|millis| millis.checked_mul(1_000));
+        let time = millis.map(Timestamp::from_micros);
+        time.filter(|time| (Timestamp::MIN..=Timestamp::MAX).contains(time)).ok_or_else(|| {
+            let name = self.name(path);
+            Refusal::reject("bad_time", format!("field `{name}`: {text:?} is no time in Unix milliseconds"))
+        })
     }
 
     /// A time that the vendor gives as Unix seconds in some events and as text in others.

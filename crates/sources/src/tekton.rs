@@ -18,9 +18,8 @@
 //! version is the parameter `version` (`app-version`, `image-tag`, `tag`). It belongs to the service that claims
 //! `tekton:<namespace>/<pipeline>`, else to the repository's.
 
-use crate::forge::repo_of_url;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, cdevents, environment, message, purl, record};
+use crate::{Refusal, SourceSettings, cdevents, environment, message, purl, record, repository};
 use model::event::{
     Artifact, DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger,
 };
@@ -182,12 +181,12 @@ impl<'a> Run<'a> {
         let names = ["repourl", "giturl", "gitrepourl", "repositoryurl", "gitrepositoryurl", "chainsgiturl"];
         let told = written(&self.node, "pipelinesascode.tekton.dev/repo-url").into_iter();
         let mut found = told.chain(named(&self.parameters, &names)).chain(named(&self.results, &names));
-        if let Some(repo) = found.find_map(repo_of_url) {
+        if let Some(repo) = found.find_map(repository::of_url) {
             return Some(repo);
         }
         // What is called just `url` may lead anywhere.
         let mut urls = named(&self.parameters, &["url"]).chain(named(&self.results, &["url"]));
-        urls.find(|url| url.ends_with(".git")).and_then(repo_of_url)
+        urls.find(|url| url.ends_with(".git")).and_then(repository::of_url)
     }
 
     fn branch(&self) -> Option<&'a str> {

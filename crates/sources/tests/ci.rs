@@ -61,8 +61,8 @@ fn a_build_without_its_commit_is_no_run_but_may_be_a_deployment() {
 
 #[test]
 fn an_event_of_a_cdevents_plugin_is_refused_with_the_name_of_the_source_that_reads_it() {
-    rejected(told_of("jenkins/rejected.cdevent", |_| {}), "unknown_event", &["`cdevents`"]);
-    rejected(told_of("tekton/rejected.cdevent", |_| {}), "unknown_event", &["`cdevents`"]);
+    rejected(told_of("jenkins/refused_cdevent", |_| {}), "unknown_event", &["`cdevents`"]);
+    rejected(told_of("tekton/refused_cdevent", |_| {}), "unknown_event", &["`cdevents`"]);
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn a_declined_pull_request_of_bitbucket_has_no_merge_commit() {
 
 #[test]
 fn the_two_bitbuckets_name_each_other_where_one_gets_the_others_deliveries() {
-    rejected(told_of("bitbucket/rejected.data_center", |_| {}), "unknown_event", &["bitbucket_datacenter"]);
-    rejected(told_of("bitbucket_datacenter/rejected.cloud", |_| {}), "unknown_event", &["`bitbucket`"]);
+    rejected(told_of("bitbucket/refused_data_center", |_| {}), "unknown_event", &["bitbucket_datacenter"]);
+    rejected(told_of("bitbucket_datacenter/refused_cloud", |_| {}), "unknown_event", &["`bitbucket`"]);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn runs_of_gitea_that_share_an_id_are_told_apart_by_their_attempt() {
 fn a_delivery_of_gitea_without_its_header_is_known_by_its_shape() {
     for delivery in common::deliveries().iter().filter(|delivery| delivery.source == "gitea") {
         let name = delivery.name.display().to_string();
-        if name.contains("rejected") {
+        if name.contains("refused_") {
             continue;
         }
         let with = common::outcome("gitea", &delivery.headers(), &delivery.body);

@@ -1,9 +1,8 @@
 //! Builds, runs, stages, and deployments of classic releases.
 
 use super::{Hook, SOURCE};
-use crate::forge::repo_of_url;
 use crate::node::{Node, is_full_sha};
-use crate::{Refusal, environment, message, record};
+use crate::{Refusal, environment, message, record, repository};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::{EventBody, RepoName, RunId, Sha, Text};
 
@@ -80,7 +79,7 @@ fn named(url: &str) -> Option<RepoName> {
     match url.strip_prefix("https://api.github.com/repos/") {
         Some(name) => Some(RepoName::new(format!("github.com/{}", name.trim_end_matches('/')))),
         None if url.contains("/_apis/") => None,
-        None => repo_of_url(url),
+        None => repository::of_url(url),
     }
 }
 
