@@ -5,7 +5,8 @@
 //! with the end, and nothing is sent in between.
 //!
 //! The commit is told in one of two places: `vcs` for GitHub's OAuth app and Bitbucket Cloud, and
-//! `trigger_parameters` for GitLab, GitHub's App and Bitbucket Data Center.
+//! `trigger_parameters` for GitLab, GitHub's App and Bitbucket Data Center. No live payload was seen that names its
+//! tag, nor one of GitHub's App that names its repository.
 //!
 //! What counts as a deployment, as the webhooks know none: a job whose name has the word `deploy`, `deployment`,
 //! `release` or `rollout`, or which is called after production or staging. Its environment is the tier that its

@@ -6,6 +6,8 @@
 //! and events out of order are documented: ids and times are made of the run's own. What runs again is a run of its
 //! own, so it has one attempt.
 //!
+//! No live payload was seen of a run of a pipeline: the documentation shows one of a task.
+//!
 //! Tekton knows neither commit nor repository. They are read, in this order, from what Pipelines as Code writes on
 //! its runs (`pipelinesascode.tekton.dev/sha`, `…/repo-url`), from parameters (`revision`, `git-revision`,
 //! `commit`, `sha`, …; `repo-url`, `git-url`, or a `url` that ends in `.git`) and from results (`commit`,
