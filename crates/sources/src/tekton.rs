@@ -11,8 +11,8 @@
 //! Tekton knows neither commit nor repository. They are read, in this order, from what Pipelines as Code writes on
 //! its runs (`pipelinesascode.tekton.dev/sha`, `…/repo-url`), from parameters (`revision`, `git-revision`,
 //! `commit`, `sha`, …; `repo-url`, `git-url`, or a `url` that ends in `.git`) and from results (`commit`,
-//! `CHAINS-GIT_COMMIT`, `CHAINS-GIT_URL`, …). Names are compared without case, `-` and `_`. Images are read from results whose names end
-//! in `IMAGE_URL` and `IMAGE_DIGEST`, and from the result `IMAGES`.
+//! `CHAINS-GIT_COMMIT`, `CHAINS-GIT_URL`, …). Names are compared without case, `-` and `_`. Images are read from
+//! results whose names end in `IMAGE_URL` and `IMAGE_DIGEST`, and from the result `IMAGES`.
 //!
 //! What counts as a deployment: a run of a pipeline whose name has the word `deploy`, `deployment`, `release` or
 //! `rollout`, or which is called after production or staging. Its environment is the parameter `environment`
