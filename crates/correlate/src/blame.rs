@@ -80,10 +80,8 @@ impl Correlator {
                 for name in names(view) {
                     self.state.incidents_naming.put((service.clone(), name, view.id.clone()), ());
                 }
-                let first = self.state.failure_sources.put((service.clone(), view.id.clone()), ()).is_none();
-                if first {
-                    self.dirty.failure_sources.insert(service.clone());
-                }
+                self.mark_failure_source(&service);
+                self.state.failure_sources.put((service.clone(), view.id.clone()), ());
                 if let Some(id) = &view.names.deployment_id {
                     self.ask(id, &view.id, true);
                 }
@@ -99,8 +97,8 @@ impl Correlator {
                 for name in names(view) {
                     self.state.incidents_naming.take(&(service.clone(), name, view.id.clone()));
                 }
+                self.mark_failure_source(&service);
                 self.state.failure_sources.take(&(service.clone(), view.id.clone()));
-                self.dirty.failure_sources.insert(service.clone());
                 if let Some(id) = &view.names.deployment_id {
                     self.ask(id, &view.id, false);
                 }

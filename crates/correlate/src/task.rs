@@ -9,7 +9,7 @@ use catalog::Catalog;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Contribution, ContributionKey, Delta};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
-use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Scope, ServiceName};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RecordOrder, Scope, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -103,13 +103,19 @@ impl Correlator {
     pub(crate) fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>) {
         let key = (thing, event.order());
         if !self.state.records.contains(&key) {
-            if key.0 == Thing::Parked {
-                self.dirty.parked.insert(key.1.clone());
-            } else {
-                self.dirty.things.insert(key.0.clone());
-            }
+            self.mark_record(&key.0, &key.1);
             self.state.records.put(key, event.clone());
         }
+    }
+
+    /// A record came in, or is to be looked at anew: marks what it tells of.
+    pub(crate) fn mark_record(&mut self, thing: &Thing, order: &RecordOrder) {
+        // Kinds that grow for ever as one thing are marked record by record.
+        match thing {
+            Thing::Parked => self.dirty.parked.insert(order.clone()),
+            Thing::Corrections => self.dirty.corrections.insert(order.clone()),
+            thing => self.dirty.things.insert(thing.clone()),
+        };
     }
 
     /// Whether this task holds a key.
@@ -125,6 +131,7 @@ impl Correlator {
     /// Derives everything that the filed records may have changed, and gives out what differs.
     pub fn settle(&mut self) -> Emitted {
         self.settle_things();
+        self.settle_corrections();
         self.settle_chains();
         self.settle_rollouts();
         self.settle_subscriptions();
@@ -168,11 +175,10 @@ impl Correlator {
                 Thing::Incident(id) => {
                     self.dirty.pool.insert(id.clone());
                 }
-                Thing::Corrections => self.settle_corrections(),
                 Thing::Artifact(key) => self.settle_artifact(key),
                 Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
                 Thing::Scan(source, id) => self.settle_scan(source, id, &thing),
-                Thing::Parked => {}
+                Thing::Parked | Thing::Corrections => {}
             }
         }
     }

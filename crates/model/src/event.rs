@@ -712,6 +712,24 @@ pub struct RecordOrder {
     pub hash: [u8; 32],
 }
 
+impl RecordOrder {
+    /// A bound that no record lies before.
+    pub fn least() -> Self {
+        Self {
+            occurred_at: Timestamp::from_micros(i64::MIN),
+            observed_at: Timestamp::from_micros(i64::MIN),
+            source: Text::default(),
+            id: Text::default(),
+            hash: [0; 32],
+        }
+    }
+
+    /// A bound that no record lies behind.
+    pub fn greatest() -> Self {
+        Self { occurred_at: Timestamp::from_micros(i64::MAX), ..Self::least() }
+    }
+}
+
 impl DeliveryEvent {
     /// The record's place among the records of its thing.
     pub fn order(&self) -> RecordOrder {

@@ -49,7 +49,7 @@ pub struct Generation {
 }
 
 /// The layout of the state that this version writes. A change of any task's tables raises it.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// The store.
 #[derive(Clone)]
