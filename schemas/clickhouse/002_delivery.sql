@@ -35,12 +35,13 @@ CREATE TABLE IF NOT EXISTS ${db}.deployments_rows${local}${on_cluster}
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     skewed Bool COMMENT 'Its recovery lies before its finish: left out of the samples.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (service, deployment_id)
+ORDER BY (service, deployment_id, task)
 COMMENT 'Logical deployments, one per service, environment and rollout. Storage: read the view.';
 
 -- only: cluster
@@ -146,12 +147,13 @@ CREATE TABLE IF NOT EXISTS ${db}.changes_rows${local}${on_cluster}
     review_s Nullable(Int64) COMMENT 'That review to the merge, in whole seconds.' CODEC(T64, ZSTD(1)),
     waiting_s Nullable(Int64) COMMENT 'Merge to deployment started, in whole seconds.' CODEC(T64, ZSTD(1)),
     deploying_s Nullable(Int64) COMMENT 'Deployment started to finished, in whole seconds.' CODEC(T64, ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (service, repo, commit_sha)
+ORDER BY (service, repo, commit_sha, task)
 COMMENT 'Commits that reached production of a service; a commit that two services ship is two changes. Storage: read the view.';
 
 -- only: cluster
@@ -229,12 +231,13 @@ CREATE TABLE IF NOT EXISTS ${db}.pull_requests_rows${local}${on_cluster}
     lead_time_s Nullable(Int64) COMMENT 'First commit to deployed, in whole seconds.' CODEC(T64, ZSTD(1)),
     skewed Bool COMMENT 'A stage is negative.',
     author_kind LowCardinality(Nullable(String)) COMMENT 'human or bot; people are not named.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (repo, number)
+ORDER BY (repo, number, task)
 COMMENT 'Pull requests with their stages. Storage: read the view.';
 
 -- only: cluster
@@ -306,12 +309,13 @@ CREATE TABLE IF NOT EXISTS ${db}.pipeline_runs_rows${local}${on_cluster}
     skewed Bool COMMENT 'A negative duration: left out of the samples.',
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (repo, run_id, attempt)
+ORDER BY (repo, run_id, attempt, task)
 COMMENT 'Attempts of pipeline runs. Storage: read the view.';
 
 -- only: cluster

@@ -22,12 +22,13 @@ CREATE TABLE IF NOT EXISTS ${db}.incidents_rows${local}${on_cluster}
     skewed Bool COMMENT 'A negative time to restore or detect: left out of the samples.',
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (incident_id)
+ORDER BY (incident_id, task)
 COMMENT 'Incidents; linked alerts, pages and tickets are one. Storage: read the view.';
 
 -- only: cluster
@@ -97,12 +98,13 @@ CREATE TABLE IF NOT EXISTS ${db}.flag_changes_rows${local}${on_cluster}
     changed_at DateTime64(6, 'UTC') COMMENT 'When.' CODEC(Delta, ZSTD(1)),
     `from` Nullable(String) COMMENT 'The value before.' CODEC(ZSTD(1)),
     `to` Nullable(String) COMMENT 'The value after.' CODEC(ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (source, event_id)
+ORDER BY (source, event_id, task)
 COMMENT 'Changes of feature flags. Storage: read the view.';
 
 -- only: cluster
@@ -152,12 +154,13 @@ CREATE TABLE IF NOT EXISTS ${db}.scans_rows${local}${on_cluster}
     commit_sha Nullable(String) COMMENT 'In which commit.' CODEC(ZSTD(1)),
     digest Nullable(String) COMMENT 'In which artifact.' CODEC(ZSTD(1)),
     scanned_at DateTime64(6, 'UTC') COMMENT 'When it was told.' CODEC(Delta, ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (source, event_id)
+ORDER BY (source, event_id, task)
 COMMENT 'Security findings as they were last told. Storage: read the view.';
 
 -- only: cluster
@@ -208,12 +211,13 @@ CREATE TABLE IF NOT EXISTS ${db}.parked_events_rows${local}${on_cluster}
     reason LowCardinality(String) COMMENT 'Why it waits.',
     claim Nullable(String) COMMENT 'The name, alias or repository that nobody claims.' CODEC(ZSTD(1)),
     body String COMMENT 'The event as JSON.' CODEC(ZSTD(3)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (source, event_id, hash)
+ORDER BY (source, event_id, hash, task)
 COMMENT 'Events that nobody in the catalog claims yet; they count as unattributed and join when claimed. Storage: read the view.';
 
 -- only: cluster
@@ -256,12 +260,13 @@ CREATE TABLE IF NOT EXISTS ${db}.data_quality_rows${local}${on_cluster}
     since DateTime64(6, 'UTC') COMMENT 'When it was first true.' CODEC(Delta, ZSTD(1)),
     detail String COMMENT 'What was found.' CODEC(ZSTD(1)),
     remedy String COMMENT 'What to do.' CODEC(ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replacing(rev, is_deleted)}
-ORDER BY (signal, subject)
+ORDER BY (signal, subject, task)
 COMMENT 'Findings about the quality of the data, each with its remedy. Storage: read the view.';
 
 -- only: cluster

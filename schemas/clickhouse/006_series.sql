@@ -49,7 +49,7 @@ SELECT
     definition_now AS definition,
     rev,
     computed_at
-FROM ${db}.scopes_rows FINAL
+FROM ${db}.scopes
 ARRAY JOIN
     arrayFlatten(arrayMap(
         metric -> arrayMap(window -> (metric, window), ['24h', '7d', '30d', '90d']),
@@ -116,7 +116,7 @@ FROM
         ))) AS steps
     FROM ${db}.dora_steps_rows FINAL
     WHERE NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND scope GLOBAL IN (SELECT scope FROM ${db}.scopes_rows FINAL WHERE NOT failure_source))
+        AND scope GLOBAL IN (SELECT scope FROM ${db}.scopes WHERE NOT failure_source))
     GROUP BY scope, metric, window
 )
 ARRAY JOIN
@@ -352,7 +352,7 @@ FROM
         FROM ${db}.dora_steps_rows FINAL
         WHERE as_of <= if(window = '24h', hour_end, day_end)
             AND NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND scope GLOBAL IN (SELECT scope FROM ${db}.scopes_rows FINAL WHERE NOT failure_source))
+        AND scope GLOBAL IN (SELECT scope FROM ${db}.scopes WHERE NOT failure_source))
         GROUP BY scope, metric, window
     )
     UNION ALL

@@ -1,6 +1,6 @@
 //! The real histories of `shared/data`, where they are.
 
-use crate::{Tables, twin};
+use crate::{NOW, Tables, twin};
 use flate2::read::GzDecoder;
 use model::raw::{Origin, RawRecord};
 use model::{Text, Timestamp, json};
@@ -66,6 +66,7 @@ pub fn tell(name: &str, repo: &str) -> Option<Told> {
         tables.load(&batch);
     }
     topology.settle(true);
+    topology.punctuate(NOW);
     tables.load(&topology.commit());
     Some(Told { topology, tables, events, catalog, settings })
 }

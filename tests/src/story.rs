@@ -1,6 +1,6 @@
 //! Small stories: events written down in a few words, told to the engine, and the tables that they leave.
 
-use crate::{Tables, twin};
+use crate::{NOW, Tables, twin};
 use model::Timestamp;
 use model::fact::Row;
 use oracle::{CatalogModel, Input, Service, Settings, compute};
@@ -140,6 +140,7 @@ impl Teller {
     /// Settles, commits, and gives the tables as they are now.
     pub fn tables(&mut self) -> &Tables {
         self.topology.settle(true);
+        self.topology.punctuate(NOW);
         self.tables.load(&self.topology.commit());
         &self.tables
     }
@@ -224,7 +225,7 @@ impl Told {
             Row::ParkedEvent(row) => Some(row.reason.to_string()),
             _ => None,
         };
-        Self { rows: twin::of_engine(tables), parked: tables.0.values().filter_map(reason).collect() }
+        Self { rows: twin::of_engine(tables), parked: tables.rows.values().filter_map(reason).collect() }
     }
 
     /// The keys of a table's rows, in order.

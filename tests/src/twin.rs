@@ -93,7 +93,7 @@ pub fn catalog(model: &CatalogModel, definitions: &Definitions) -> Arc<Catalog> 
 /// The engine's tables as the oracle writes them: table → key → row.
 pub fn of_engine(tables: &Tables) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
     let mut out: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-    for row in tables.0.values() {
+    for row in tables.rows.values() {
         let (table, key, value) = match row {
             Row::Deployment(row) => {
                 ("deployments", format!("{} {}", row.service, row.deployment_id), serde_json::to_value(row))

@@ -70,7 +70,7 @@ fn story() -> Vec<Value> {
 }
 
 fn pull(tables: &Tables) -> PullRequest {
-    let rows = tables.0.values().filter_map(|row| match row {
+    let rows = tables.rows.values().filter_map(|row| match row {
         Row::PullRequest(row) => Some((**row).clone()),
         _ => None,
     });
@@ -80,7 +80,7 @@ fn pull(tables: &Tables) -> PullRequest {
 /// The step of the week that ends with the story's second day.
 fn step(tables: &Tables, scope: &str, metric: &str) -> DoraStep {
     let end = "2026-01-06T00:00:00Z";
-    let steps = tables.0.values().filter_map(|row| match row {
+    let steps = tables.rows.values().filter_map(|row| match row {
         Row::Step(row) => Some(row),
         _ => None,
     });
@@ -151,7 +151,7 @@ fn a_pull_request_is_found_by_its_merge_commit_and_never_by_the_first_deployment
 
 /// The deployment that an incident blames.
 fn blamed(tables: &Tables, id: &str) -> Option<String> {
-    let incident = tables.0.values().find_map(|row| match row {
+    let incident = tables.rows.values().find_map(|row| match row {
         Row::Incident(row) if row.incident_id.as_str() == id => Some(row),
         _ => None,
     });

@@ -124,7 +124,7 @@ fn steps(tables: &Tables) -> impl Iterator<Item = &DoraStep> {
 }
 
 fn deployments(tables: &Tables) -> Vec<&Deployment> {
-    let rows = tables.0.values();
+    let rows = tables.rows.values();
     let mut rows: Vec<&Deployment> =
         rows.filter_map(|row| if let Row::Deployment(row) = row { Some(&**row) } else { None }).collect();
     rows.sort_by_key(|row| (row.finished_at, row.deployment_id.clone()));
@@ -185,7 +185,7 @@ fn check_history(name: &str, repo: &str, reverted: usize) {
     assert_eq!(swallowed.len(), 1, "{first:#?}");
     refused(swallowed[0], &["first deployment"], Some("lead_time.first_deployment"));
 
-    let changes = told.tables.0.values().filter_map(|row| match row {
+    let changes = told.tables.rows.values().filter_map(|row| match row {
         Row::Change(row) => Some(row),
         _ => None,
     });

@@ -8,7 +8,7 @@ use oracle::{CatalogModel, Input, compute};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use streamgauge_tests::{Tables, twin};
+use streamgauge_tests::{NOW, Tables, twin};
 use topology::{TaskId, Topology};
 
 /// How one run goes: everything that must not matter.
@@ -50,6 +50,9 @@ fn run(
         if random.below(4) == 0 {
             topology.settle(random.below(3) == 0);
             if random.below(3) == 0 {
+                topology.punctuate(NOW);
+            }
+            if random.below(3) == 0 {
                 // What was begun and not committed never was: it is told again.
                 topology.process_event(events[random.below(events.len() as u64) as usize].clone());
             }
@@ -70,6 +73,7 @@ fn run(
         topology.set_catalog(catalog.clone());
     }
     topology.settle(true);
+    topology.punctuate(NOW);
     commit(&mut topology, &mut tables);
     tables
 }

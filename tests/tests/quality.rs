@@ -27,7 +27,7 @@ name = \"till\"
 type Signals = BTreeMap<(String, String), DataQuality>;
 
 fn of(tables: &Tables) -> Signals {
-    let rows = tables.0.values().filter_map(|row| match row {
+    let rows = tables.rows.values().filter_map(|row| match row {
         Row::DataQuality(row) => Some((**row).clone()),
         _ => None,
     });

@@ -27,6 +27,7 @@ impl Correlator {
             self.contribute_flaky(repo, flaky, -1);
         }
         self.catalog = catalog;
+        self.told.outdate();
         for row in &published {
             self.contribute(row, 1);
         }

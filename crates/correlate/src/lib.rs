@@ -14,6 +14,7 @@ mod blame;
 mod catalog_change;
 mod corrections;
 mod devlake;
+mod dimensions;
 mod dirty;
 mod evidence;
 pub mod explain;

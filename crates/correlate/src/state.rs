@@ -301,6 +301,8 @@ pub struct State {
     pub cases: Table<(Text, Text, Timestamp, Text), Signal>,
     /// Rows as they were last published.
     pub published: Table<RowKey, Published>,
+    /// Rows of dimensions as they were last told.
+    pub dimensions: Table<RowKey, Row>,
 }
 
 model::stateful!(State {
@@ -362,8 +364,9 @@ model::stateful!(State {
     56 => corrections,
     57 => flags_at,
     58 => cases,
-    59 => corrections_by_id,
-    60 => undoers,
+    59 => dimensions,
+    60 => corrections_by_id,
+    61 => undoers,
 } restored |_| {});
 
 impl State {

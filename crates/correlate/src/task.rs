@@ -1,6 +1,7 @@
 //! One correlation task: files records, then settles what they changed.
 
 use crate::contribute::contributions;
+use crate::dimensions::Told;
 use crate::dirty::Dirty;
 use crate::message::{Address, Envelope, Message};
 use crate::route::{Route, partition_of, route};
@@ -8,7 +9,7 @@ use crate::state::{Published, State, Thing};
 use catalog::Catalog;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Contribution, ContributionKey, Delta};
-use model::table::{ChangelogEntry, RestoreError, Stateful};
+use model::table::{Change, ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RecordOrder, Scope, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub struct Correlator {
     pub(crate) pending: BTreeMap<ContributionKey, Delta>,
     /// During a rebuild: the rows that were derived anew.
     pub(crate) derived: Option<BTreeSet<RowKey>>,
+    pub(crate) told: Told,
 }
 
 impl Correlator {
@@ -58,6 +60,7 @@ impl Correlator {
             rows: BTreeMap::new(),
             pending: BTreeMap::new(),
             derived: None,
+            told: Told::default(),
         }
     }
 
@@ -200,6 +203,7 @@ impl Correlator {
             return;
         }
         let old = old.cloned();
+        self.told.outdate_by(&key);
         if let Some(old) = &old {
             self.contribute(old, -1);
         }
@@ -243,6 +247,12 @@ impl Stateful for Correlator {
     fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>) {
         self.state.commit_state(changelog);
     }
+    fn commit_changes(&mut self, changes: &mut Vec<Change>) {
+        self.state.commit_changes(changes);
+    }
+    fn entries(&self) -> usize {
+        self.state.entries()
+    }
     fn roll_back_state(&mut self) {
         self.state.roll_back_state();
         self.dirty = Dirty::default();
@@ -250,6 +260,7 @@ impl Stateful for Correlator {
         self.rows.clear();
         self.pending.clear();
         self.derived = None;
+        self.told.outdate();
     }
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
         self.state.restore_entry(entry)

@@ -117,7 +117,10 @@ macro_rules! messages {
 messages! {
     DeliveryEvent => EVENT [0xc511_27d3_ad6b_136b "v1/delivery_event.avsc"];
     Contribution => CONTRIBUTION [0x1d5d_e86d_ae63_076d "v1/contribution.avsc"];
-    RowChange => ROW_CHANGE [0x9560_bc64_3a72_f3d9 "v1/row_change.avsc"];
+    RowChange => ROW_CHANGE [
+        0x9560_bc64_3a72_f3d9 "v1/row_change.avsc",
+        0xd03e_cfc0_411e_925e "v2/row_change.avsc"
+    ];
 }
 
 /// Encodes a message with the current schema.

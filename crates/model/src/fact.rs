@@ -1,9 +1,12 @@
 //! Facts: what correlation concludes from events. One per real thing, updated in place.
 
+pub use crate::dimension::{DefinitionDimension, ScopeDimension, ServiceDimension, TeamDimension};
 use crate::event::{
     AuthorKind, Cause, EnvironmentTier, IncidentState, PullRequestState, RunState, Severity, words,
 };
-use crate::ids::{DeploymentId, Environment, IncidentId, RepoName, RunId, ServiceName, Sha, TeamName, Text};
+use crate::ids::{
+    DeploymentId, Environment, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, TeamName, Text,
+};
 use crate::metric::{DoraStep, Pane, PaneKey, StepKey};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -395,6 +398,10 @@ pub enum Row {
     DataQuality(Box<DataQuality>),
     Step(Box<DoraStep>),
     Pane(Box<Pane>),
+    Service(Box<ServiceDimension>),
+    Team(Box<TeamDimension>),
+    Scope(Box<ScopeDimension>),
+    Definition(Box<DefinitionDimension>),
 }
 
 /// What names a row.
@@ -422,6 +429,14 @@ pub enum RowKey {
     Step(StepKey),
     /// By scope, metric, grain and start.
     Pane(PaneKey),
+    /// By name.
+    Service(ServiceName),
+    /// By name.
+    Team(TeamName),
+    /// By scope.
+    Scope(Scope),
+    /// By key.
+    Definition(Text),
 }
 
 impl Row {
@@ -453,6 +468,10 @@ impl Row {
                 grain: row.grain,
                 start: row.start,
             }),
+            Self::Service(row) => RowKey::Service(row.service.clone()),
+            Self::Team(row) => RowKey::Team(row.team.clone()),
+            Self::Scope(row) => RowKey::Scope(row.scope.clone()),
+            Self::Definition(row) => RowKey::Definition(row.key.clone()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod avro;
 pub mod definitions;
+pub mod dimension;
 pub mod event;
 pub mod fact;
 pub mod ids;

@@ -77,12 +77,13 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
             self.journal.entry(key).or_insert(Some(value));
         }
     }
-    /// Ends the transaction: hands each changed key with its value now (`None`: gone), and forgets the journal.
-    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>)) {
+    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
+    /// and forgets the journal.
+    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
         for (key, before) in std::mem::take(&mut self.journal) {
             let now = self.rows.get(&key);
             if now != before.as_ref() {
-                change(&key, now);
+                change(&key, now, before.as_ref());
             }
         }
     }
@@ -113,6 +114,17 @@ pub struct ChangelogEntry {
     pub value: Option<Vec<u8>>,
 }
 
+/// A change of a task's state with what it replaced: what a rolling hash of the whole state is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Table number, then the encoded key.
+    pub key: Vec<u8>,
+    /// The encoded value; `None`: the key is gone.
+    pub value: Option<Vec<u8>>,
+    /// The encoded value before the transaction; `None`: the key was not there.
+    pub before: Option<Vec<u8>>,
+}
+
 /// Why a changelog entry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -136,6 +148,10 @@ pub enum RestoreError {
 pub trait Stateful {
     /// Ends the transaction; appends what changed, in a fixed order.
     fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>);
+    /// As [`Self::commit_state`], with the value that each change replaced.
+    fn commit_changes(&mut self, changes: &mut Vec<Change>);
+    /// How many entries the state has: the rows of all its tables.
+    fn entries(&self) -> usize;
     /// Ends the transaction as if it had never begun.
     fn roll_back_state(&mut self);
     /// Puts one entry of the changelog back.
@@ -154,7 +170,17 @@ macro_rules! stateful {
     ($type:ty { $($number:literal => $table:ident),+ $(,)? } restored $restored:expr) => {
         impl $crate::table::Stateful for $type {
             fn commit_state(&mut self, changelog: &mut Vec<$crate::table::ChangelogEntry>) {
-                $(self.$table.commit(|key, value| changelog.push($crate::table::encode($number, key, value)));)+
+                $(self.$table.commit(|key, value, _| {
+                    changelog.push($crate::table::encode($number, key, value));
+                });)+
+            }
+            fn commit_changes(&mut self, changes: &mut Vec<$crate::table::Change>) {
+                $(self.$table.commit(|key, value, before| {
+                    changes.push($crate::table::encode_change($number, key, value, before));
+                });)+
+            }
+            fn entries(&self) -> usize {
+                0 $(+ self.$table.len())+
             }
             fn roll_back_state(&mut self) {
                 $(self.$table.roll_back();)+
@@ -190,6 +216,17 @@ pub fn encode<K: Serialize, V: Serialize>(table: u8, key: &K, value: Option<&V>)
     ChangelogEntry { key, value }
 }
 
+/// Encodes one change with what it replaced.
+pub fn encode_change<K: Serialize, V: Serialize>(
+    table: u8,
+    key: &K,
+    value: Option<&V>,
+    before: Option<&V>,
+) -> Change {
+    let ChangelogEntry { key, value } = encode(table, key, value);
+    Change { key, value, before: before.map(|before| postcard::to_allocvec(before).unwrap_or_default()) }
+}
+
 /// Decodes one change of a changelog.
 ///
 /// # Errors
@@ -212,7 +249,7 @@ mod tests {
     fn a_rolled_back_transaction_never_was_and_a_committed_one_tells_each_change_once() {
         let mut table = Table::default();
         table.put(1, "a");
-        table.commit(|_, _| {});
+        table.commit(|_, _, _| {});
         table.put(1, "b");
         table.put(2, "c");
         table.roll_back();
@@ -222,7 +259,55 @@ mod tests {
         table.put(3, "x");
         table.take(&3);
         let mut changes = Vec::new();
-        table.commit(|key, value| changes.push((*key, value.copied())));
-        assert_eq!(changes, [(1, Some("c"))]);
+        table.commit(|key, value, before| changes.push((*key, value.copied(), before.copied())));
+        assert_eq!(changes, [(1, Some("c"), Some("a"))]);
+    }
+
+    #[derive(Default)]
+    struct Store {
+        names: Table<u32, String>,
+        ages: Table<u32, u8>,
+    }
+    stateful!(Store { 1 => names, 2 => ages } restored |_| {});
+
+    #[test]
+    fn a_change_tells_what_it_replaced_and_the_rest_of_it_is_the_changelogs() {
+        let told = |change: fn(&mut Store)| {
+            let stores = [(); 2].map(|()| {
+                let mut store = Store::default();
+                store.names.put(7, "a".to_owned());
+                store.ages.put(7, 1);
+                store.commit_state(&mut Vec::new());
+                change(&mut store);
+                store
+            });
+            let [mut with, mut without] = stores;
+            let (mut changes, mut changelog) = (Vec::new(), Vec::new());
+            with.commit_changes(&mut changes);
+            without.commit_state(&mut changelog);
+            let entries: Vec<ChangelogEntry> = changes
+                .iter()
+                .map(|change| ChangelogEntry { key: change.key.clone(), value: change.value.clone() })
+                .collect();
+            assert_eq!(entries, changelog);
+            (
+                changes.into_iter().map(|change| (change.value, change.before)).collect::<Vec<_>>(),
+                with.entries(),
+            )
+        };
+        let text = |text: &str| Some(postcard::to_allocvec(text).unwrap());
+        let (changes, entries) = told(|store| _ = store.names.put(7, "b".to_owned()));
+        assert_eq!((changes, entries), (vec![(text("b"), text("a"))], 2));
+        let (changes, entries) = told(|store| {
+            store.names.put(8, "c".to_owned());
+            store.ages.take(&7);
+        });
+        assert_eq!((changes, entries), (vec![(text("c"), None), (None, Some(vec![1]))], 2));
+        // What is as it was before is no change, whatever happened to it in between.
+        let (changes, entries) = told(|store| {
+            store.names.take(&7);
+            store.names.put(7, "a".to_owned());
+        });
+        assert_eq!((changes, entries), (vec![], 2));
     }
 }

@@ -91,9 +91,13 @@ pub enum Command {
         after_help = "Example:\n  streamgauge generate --services 50 --days 90 | streamgauge import events -"
     )]
     Generate(Generate),
-    /// Run the pipeline, embedded and durable, until Ctrl-C or SIGTERM
-    #[command(after_help = "Example:\n  tail -F events.ndjson | streamgauge run")]
+    /// Run the pipeline until Ctrl-C or SIGTERM: on Kafka where brokers are configured, else embedded and durable
+    #[command(after_help = "Examples:\n  tail -F events.ndjson | streamgauge run\n  \
+                      streamgauge run --config streamgauge.toml --stage ingest --stage correlate")]
     Run(Run),
+    /// Make the topics that Kafka needs, or show how they stand
+    #[command(after_help = "Example:\n  streamgauge topics --config streamgauge.toml --dry-run")]
+    Topics(TopicsCommand),
     /// Write the completion script of a shell
     #[command(
         after_help = "Example:\n  streamgauge completions bash > ~/.local/share/bash-completion/completions/streamgauge"
@@ -305,6 +309,9 @@ pub struct Generate {
     /// Write the organisation's catalog instead of its events
     #[arg(long)]
     pub print_catalog: bool,
+    /// Produce the records to their topics, where brokers are configured, instead of writing them
+    #[arg(long, conflicts_with = "print_catalog")]
+    pub to_kafka: bool,
 }
 
 /// Reads a number above zero.
@@ -321,4 +328,18 @@ pub struct Run {
     /// Follow this file of NDJSON (canonical events or raw records) instead of stdin
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub input: Option<PathBuf>,
+    /// On Kafka: run this stage only: ingest, correlate, aggregate or load; may be given again
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub stages: Vec<String>,
+}
+
+/// `topics`.
+#[derive(Debug, Args)]
+pub struct TopicsCommand {
+    /// Make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many brokers keep each record [default: 3, or as many as there are]
+    #[arg(long, value_name = "COUNT")]
+    pub replication: Option<i32>,
 }

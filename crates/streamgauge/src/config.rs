@@ -3,11 +3,13 @@
 //! `STREAMGAUGE__LEAD_TIME__START=authored` sets `lead_time.start` and wins over the file. Unknown keys are
 //! errors that name the nearest known one; every message names the file and line or the variable.
 
+pub mod connections;
 mod file;
 pub mod keys;
 
 use crate::failure::wrong;
 use anyhow::Context;
+use connections::ClickHouseServer;
 use file::{File, Origins};
 use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
 use model::event::{AuthorKind, Severity};
@@ -38,6 +40,10 @@ pub struct Settings {
     pub bands: Option<u16>,
     /// `log.format`.
     pub log_format: LogFormat,
+    /// `kafka`: how the brokers are reached; `None`: everything is embedded.
+    pub kafka: Option<kafka::KafkaSettings>,
+    /// `clickhouse`: the server that is loaded; `None`: the engine in process.
+    pub clickhouse: Option<ClickHouseServer>,
 }
 
 /// How logs are written.
@@ -183,6 +189,8 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
+            kafka: connections::kafka(at, file.kafka)?,
+            clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,
             log_format: choice(
                 at,

@@ -3,7 +3,6 @@
 
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
-use crate::dimensions::dimensions;
 use crate::explain;
 use crate::folder::DataFolder;
 use crate::import::{BATCH_RECORDS, Summary, now};
@@ -133,13 +132,13 @@ impl Pipeline {
     /// When the log cannot be written or ClickHouse is gone.
     pub fn settle(&mut self) -> anyhow::Result<()> {
         if self.unsettled {
-            lock(&self.topology).settle(true);
+            {
+                let mut topology = lock(&self.topology);
+                topology.settle(true);
+                topology.punctuate(now());
+            }
             let position = self.log.position()?;
-            let rev =
-                self.commit(Transaction { position, ..Transaction::default() }, &mut Summary::default())?;
-            let at = now();
-            let dimensions = dimensions(&lock(&self.topology), at);
-            self.loading.dimensions(rev, at, dimensions)?;
+            self.commit(Transaction { position, ..Transaction::default() }, &mut Summary::default())?;
             self.loading.wait()?;
             self.log.set_meta("settled", &true)?;
             self.unsettled = false;
@@ -219,7 +218,7 @@ impl Pipeline {
             summary.saw(event.occurred_at, event.occurred_at);
         }
         transaction.letters.extend(batch.dead_letters);
-        transaction.rows = batch.rows;
+        transaction.rows = batch.rows.into_iter().map(|(task, change)| (task.partition(), change)).collect();
         transaction.events = batch.events;
         transaction.state =
             batch.changelog.into_iter().map(|(task, entry)| (task.to_bytes().to_vec(), entry)).collect();

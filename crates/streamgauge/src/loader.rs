@@ -3,19 +3,17 @@
 //! An entry leaves the outbox only after ClickHouse has acknowledged it. One that was loaded and not removed, as
 //! after a crash, is loaded again; its `rev` makes that change nothing.
 
-use crate::log::EventLog;
+use crate::log::{EventLog, Outbox};
 use anyhow::{Context, anyhow};
-use model::Timestamp;
+use model::Text;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
-use warehouse::{Client, Dimensions, Limits, Loader};
+use warehouse::{Client, Limits, Loader, Stamp};
 
 enum Job {
     /// There is something in the outbox.
     Load,
-    /// The dimensions as they are now.
-    Dimensions(u64, Timestamp, Box<Dimensions>),
     /// Answer when everything before is loaded.
     Barrier(Sender<()>),
 }
@@ -49,14 +47,6 @@ impl Loading {
     /// Why it stopped.
     pub fn wake(&mut self) -> anyhow::Result<()> {
         self.send(Job::Load)
-    }
-
-    /// Replaces the dimensions.
-    ///
-    /// # Errors
-    /// Why it stopped.
-    pub fn dimensions(&mut self, rev: u64, at: Timestamp, dimensions: Dimensions) -> anyhow::Result<()> {
-        self.send(Job::Dimensions(rev, at, Box::new(dimensions)))
     }
 
     /// Waits until everything is loaded.
@@ -97,12 +87,7 @@ fn work(log: &EventLog, client: Client, handle: &Handle, queue: &Receiver<Job>) 
     let mut loader = Loader::new(client, Limits::default());
     while let Ok(job) = queue.recv() {
         match job {
-            Job::Load => loader = drain(log, loader, handle)?,
-            Job::Dimensions(rev, at, dimensions) => {
-                handle
-                    .block_on(loader.load_dimensions(rev, at, &dimensions))
-                    .context("loading into ClickHouse")?;
-            }
+            Job::Load => drain(log, &mut loader, handle)?,
             Job::Barrier(done) => {
                 let _ = done.send(());
             }
@@ -111,15 +96,26 @@ fn work(log: &EventLog, client: Client, handle: &Handle, queue: &Receiver<Job>) 
     Ok(())
 }
 
-fn drain(log: &EventLog, mut loader: Loader, handle: &Handle) -> anyhow::Result<Loader> {
+fn drain(log: &EventLog, loader: &mut Loader, handle: &Handle) -> anyhow::Result<()> {
     while let Some((key, entry)) = log.next_outbox(None)? {
-        loader = loader.with_definition(&entry.definition);
-        let loaded = handle.block_on(async {
-            loader.load(entry.rev, entry.computed_at, &entry.rows).await?;
-            loader.load_events(entry.rev, entry.computed_at, &entry.events).await
-        });
-        loaded.context("loading into ClickHouse")?;
+        handle.block_on(load(loader, &entry)).context("loading into ClickHouse")?;
         log.acknowledge(&[key])?;
     }
-    Ok(loader)
+    Ok(())
+}
+
+async fn load(loader: &mut Loader, entry: &Outbox) -> warehouse::Result<()> {
+    let definition = Text::new(&entry.definition);
+    let stamp = |task| Stamp { task, rev: entry.rev, computed_at: entry.computed_at };
+    for (task, change) in &entry.rows {
+        loader.push(change, stamp(*task), &definition);
+        loader.flush_full().await?;
+    }
+    for event in &entry.events {
+        // The archive is no task's.
+        loader.push_event(event, stamp(0));
+        loader.flush_full().await?;
+    }
+    loader.flush().await?;
+    Ok(())
 }

@@ -31,8 +31,8 @@ pub struct Outbox {
     pub computed_at: Timestamp,
     /// The definitions that made them.
     pub definition: String,
-    /// The rows.
-    pub rows: Vec<RowChange>,
+    /// The rows, each with the partition of the task that wrote it.
+    pub rows: Vec<(u32, RowChange)>,
     /// Events for the archive.
     pub events: Vec<DeliveryEvent>,
 }
@@ -48,8 +48,8 @@ pub struct Generation {
     pub partitions: u32,
 }
 
-/// The layout of the state that this version writes. A change of any task's tables raises it.
-pub const LAYOUT: u32 = 2;
+/// The layout of the state that this version writes. A change of any task's tables, or of ClickHouse's, raises it.
+pub const LAYOUT: u32 = 3;
 
 /// The store.
 #[derive(Clone)]
@@ -79,8 +79,8 @@ pub struct Transaction {
     pub records: Vec<(RecordHash, RawRecord)>,
     /// Changes of the tasks' state.
     pub state: Vec<(Vec<u8>, ChangelogEntry)>,
-    /// Rows for ClickHouse.
-    pub rows: Vec<RowChange>,
+    /// Rows for ClickHouse, each with the partition of the task that wrote it.
+    pub rows: Vec<(u32, RowChange)>,
     /// Events for the archive.
     pub events: Vec<Arc<DeliveryEvent>>,
     /// What was rejected.

@@ -7,13 +7,13 @@ mod clickhouse;
 mod config;
 mod correct;
 mod demo;
-mod dimensions;
 mod engine;
 mod explain;
 mod failure;
 mod folder;
 mod generate;
 mod import;
+mod kafka_run;
 mod loader;
 mod log;
 mod normalize;
@@ -24,6 +24,7 @@ mod run;
 mod shell;
 mod sql;
 mod telemetry;
+mod topics;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -76,8 +77,12 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
         Command::Sql { query } => sql::run(query, cli.global.format.as_deref(), &settings, out),
         Command::Catalog(command) => ownership::run(command, &settings, format()?, out),
         Command::Correct(command) => correct::run(command, &settings, format()?, out),
-        Command::Generate(command) => generate::run(command, out),
-        Command::Run(command) => run::run(command, &settings),
+        Command::Generate(command) => generate::run(command, &settings, out),
+        Command::Run(command) => match &settings.kafka {
+            Some(brokers) => kafka_run::run(command, &settings, brokers),
+            None => run::run(command, &settings),
+        },
+        Command::Topics(command) => topics::run(command, &settings, format()?, out),
         Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
     }
 }

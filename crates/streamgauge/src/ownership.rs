@@ -106,20 +106,30 @@ pub fn run(
     match command {
         cli::Catalog::Lint { file } => lint(file, settings, format, out),
         cli::Catalog::Apply { file } => {
+            if let Some(brokers) = &settings.kafka {
+                let ownership = Ownership::default().with_file(Some(file))?;
+                let catalog = ownership.catalog(&settings.definitions)?;
+                crate::kafka_run::apply_catalog(brokers, &ownership.file, &ownership.text)?;
+                return counts(file, &catalog, out);
+            }
             let settings = Settings { catalog: Some(file.clone()), ..settings.clone() };
             let mut pipeline = Pipeline::open(&settings, ANY_PORT)?;
             pipeline.settle()?;
             let catalog = pipeline.ownership().catalog(&settings.definitions)?;
-            let (services, teams) = (catalog.services().len(), catalog.teams().len());
-            writeln!(
-                out,
-                "{}: {services} services and {teams} teams now count; facts and windows follow it",
-                file.display()
-            )?;
-            Ok(DONE)
+            counts(file, &catalog, out)
         }
         cli::Catalog::Show => show(settings, format, out),
     }
+}
+
+fn counts(file: &Path, catalog: &Catalog, out: &mut impl Write) -> anyhow::Result<u8> {
+    let (services, teams) = (catalog.services().len(), catalog.teams().len());
+    writeln!(
+        out,
+        "{}: {services} services and {teams} teams now count; facts and windows follow it",
+        file.display()
+    )?;
+    Ok(DONE)
 }
 
 fn lint(file: &Path, settings: &Settings, format: Format, out: &mut impl Write) -> anyhow::Result<u8> {

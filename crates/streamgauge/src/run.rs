@@ -4,7 +4,7 @@ use crate::cli;
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::engine::Pipeline;
-use crate::failure::DONE;
+use crate::failure::{DONE, wrong};
 use crate::import::{BATCH_RECORDS, Sink, Summary, events};
 use crate::log::{RecordHash, record_hash};
 use anyhow::{Context, anyhow};
@@ -54,6 +54,9 @@ impl Sink for Queue {
 /// # Errors
 /// As [`Pipeline::open`]; a full disk.
 pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
+    if !command.stages.is_empty() {
+        return Err(wrong("--stage is for Kafka: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));
+    }
     let mut pipeline = Pipeline::open(settings, settings.listen)?;
     let stop = stop_signal(pipeline.clickhouse());
     writeln!(std::io::stderr(), "SQL is answered at {} until Ctrl-C", pipeline.clickhouse().url())?;

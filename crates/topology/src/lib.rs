@@ -19,7 +19,7 @@ use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partitio
 use model::fact::{Row, RowChange, RowKey};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
-use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text, Timestamp};
 use sources::{Outcome, Rejection, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -39,8 +39,8 @@ pub struct Processed {
 /// Everything that one transaction did.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Table rows, one per key, in order of their keys.
-    pub rows: Vec<RowChange>,
+    /// Table rows with the tasks that wrote them, one per key and task, in order of keys and tasks.
+    pub rows: Vec<(TaskId, RowChange)>,
     /// Events for the archive, in the order in which they came.
     pub events: Vec<Arc<DeliveryEvent>>,
     /// Rejected records.
@@ -62,8 +62,8 @@ pub struct Topology {
     /// Tasks that have something to settle although their inbox is empty: a new catalog.
     unsettled: bool,
     aggregators: Vec<Aggregator>,
-    /// Each row's last change, and the task that made it.
-    rows: BTreeMap<RowKey, (TaskId, RowChange)>,
+    /// Each row's last change, per task: a row belongs to the task that wrote it.
+    rows: BTreeMap<(RowKey, TaskId), RowChange>,
     events: Vec<Arc<DeliveryEvent>>,
     dead_letters: Vec<DeadLetter>,
 }
@@ -214,19 +214,17 @@ impl Topology {
         }
     }
 
-    /// Keeps each row's last change. When a thing has moved to another home, its old one takes the row away and
-    /// its new one puts it, in either order: what is put stays.
     fn put_rows(&mut self, task: TaskId, rows: Vec<RowChange>) {
-        for change in rows {
-            let key = change.key();
-            let stands = self.rows.get(&key).is_some_and(|(by, stands)| {
-                *by != task
-                    && matches!(stands, RowChange::Upsert(_))
-                    && matches!(change, RowChange::Delete(_))
-            });
-            if !stands {
-                self.rows.insert(key, (task, change));
-            }
+        self.rows.extend(rows.into_iter().map(|change| ((change.key(), task), change)));
+    }
+
+    /// Tells what changed in services, teams, scopes and definitions, once everything is settled. `now` decides
+    /// whose a service is.
+    pub fn punctuate(&mut self, now: Timestamp) {
+        for index in 0..self.correlators.len() {
+            let Some(correlator) = self.correlators.get_mut(index) else { continue };
+            let rows = correlator.punctuate(now);
+            self.put_rows(TaskId::correlate(index), rows);
         }
     }
 
@@ -245,7 +243,10 @@ impl Topology {
             changelog.extend(entries.drain(..).map(|entry| (TaskId::aggregate(index), entry)));
         }
         Batch {
-            rows: std::mem::take(&mut self.rows).into_values().map(|(_, change)| change).collect(),
+            rows: std::mem::take(&mut self.rows)
+                .into_iter()
+                .map(|((_, task), change)| (task, change))
+                .collect(),
             events: std::mem::take(&mut self.events),
             dead_letters: std::mem::take(&mut self.dead_letters),
             changelog,

@@ -38,6 +38,13 @@ impl TaskId {
         }
     }
 
+    /// The partition.
+    pub const fn partition(self) -> u32 {
+        match self {
+            Self::Correlate(partition) | Self::Aggregate(partition) => partition,
+        }
+    }
+
     /// The task in five bytes, as a key of a store: stage, then partition, so that tasks sort.
     pub fn to_bytes(self) -> [u8; 5] {
         let (stage, partition) = match self {

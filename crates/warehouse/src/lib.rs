@@ -1,11 +1,11 @@
 //! ClickHouse: migrations, the loader, typed rows and the queries of the command line.
 //!
-//! Every table is a `ReplacingMergeTree(rev, is_deleted)` by natural key, so that loading a row again changes
-//! nothing. Analysts read views that hide `FINAL` and deleted rows. The SQL lies in `schemas/clickhouse`, one
+//! Every table is a `ReplacingMergeTree(rev, is_deleted)` by natural key (and, of facts and dimensions, the task that
+//! wrote the row), so that loading a row again changes nothing. Analysts read views that hide `FINAL` and deleted rows. The SQL lies in `schemas/clickhouse`, one
 //! source for the embedded engine, a single server and a cluster.
 
-pub mod dimensions;
 pub mod error;
+mod insert;
 pub mod loader;
 pub mod migrate;
 pub mod reader;
@@ -16,11 +16,11 @@ pub mod target;
 mod template;
 
 pub use clickhouse::{Client, Compression};
-pub use dimensions::{Dimensions, ScopeDimension, ServiceDimension, TeamDimension};
 pub use error::{Error, Result};
 pub use loader::{Limits, LoadReport, Loader};
 pub use migrate::{MigrationReport, Statement, dry_run, migrate};
 pub use reader::{RawBytes, Reader, ReportRow, ScopeSummary};
+pub use rows::Stamp;
 pub use target::{Database, Target};
 
 /// A client for a server or the embedded engine's address, as in `http://127.0.0.1:8123`.

@@ -3,16 +3,14 @@
 //! Rows are absolute, keyed, and carry a version: `ReplacingMergeTree(rev, is_deleted)` keeps the greatest, so
 //! that an insert that was applied and not acknowledged can be sent again. No token is relied upon.
 
-use crate::dimensions::{Dimensions, definition_rows};
-use crate::error::{Error, Result};
-use crate::retry::{may_pass, pause};
-use crate::rows::{DefinitionRow, EventRow, ScopeRow, ServiceRow, Stamp, Stored, TeamRow};
-use crate::tables::{Table, Tables};
+use crate::error::Result;
+use crate::insert::Inserter;
+use crate::rows::Stamp;
+use crate::tables::Tables;
 use clickhouse::Client;
-use clickhouse::sql::Identifier;
 use model::fact::RowChange;
-use model::{DeliveryEvent, Text, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use model::{DeliveryEvent, Text};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What bounds the loader.
@@ -64,186 +62,65 @@ impl LoadReport {
     }
 }
 
-/// Stores rows. Every call returns only after every insert is acknowledged.
+/// Stores rows: they are pushed, wait in memory by table, and are inserted by a flush.
 pub struct Loader {
-    client: Client,
-    limits: Limits,
-    definition: Text,
+    inserter: Inserter,
+    tables: Tables,
 }
 
 impl Loader {
     /// Takes a client whose database is set and migrated.
     pub fn new(client: Client, limits: Limits) -> Self {
-        let client = client
-            .with_setting("async_insert", "0")
-            .with_setting("wait_end_of_query", "1")
-            // On a cluster: acknowledged means that the shards have it, not that it waits on disk.
-            .with_setting("distributed_foreground_insert", "1");
-        Self { client, limits, definition: Text::default() }
+        Self { inserter: Inserter::new(client, limits), tables: Tables::default() }
     }
 
-    /// Sets the `definition` of the steps that follow: the hash of the definitions that made them.
-    /// [`Loader::load_dimensions`] sets it too.
-    #[must_use]
-    pub fn with_definition(mut self, hash: &str) -> Self {
-        self.definition = Text::new(hash);
-        self
+    /// Lets a changed row wait. Per key the greatest `rev` wins; of changes with one key and one `rev` the last
+    /// that is pushed. `definition` is the hash of the definitions that made it; steps carry it.
+    pub fn push(&mut self, change: &RowChange, stamp: Stamp, definition: &Text) {
+        self.tables.push(change, stamp, definition);
     }
 
-    /// Stores changes of rows under one version. Per key the greatest `rev` wins; of changes with one key and
-    /// one `rev` the last in `rows` does.
+    /// Lets an event wait for the archive. One record is one row, however often it is stored.
+    pub fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp) {
+        self.tables.push_event(event, stamp);
+    }
+
+    /// How many rows wait, and roughly how many bytes they take.
+    pub fn buffered(&self) -> (usize, usize) {
+        self.tables.waiting()
+    }
+
+    /// Throws away what waits.
+    pub fn clear(&mut self) {
+        self.tables = Tables::default();
+    }
+
+    /// Inserts everything that waits, table after table. Returns after every insert is acknowledged.
     ///
     /// # Errors
-    /// [`Error::Load`] after bounded attempts. Some rows may be stored then; loading all again is safe.
-    pub async fn load(&mut self, rev: u64, computed_at: Timestamp, rows: &[RowChange]) -> Result<LoadReport> {
-        let stamp = Stamp { rev, computed_at };
-        let mut report = LoadReport::default();
-        let mut tables = Tables::default();
-        for change in rows {
-            tables.push(change, stamp, &self.definition);
-            self.flush(&mut tables, &mut report, false).await?;
-        }
-        self.flush(&mut tables, &mut report, true).await?;
-        Ok(report)
+    /// [`crate::Error::Load`] after bounded attempts. Some rows may be stored then, and none waits any more:
+    /// pushing all again, from the last position that was acknowledged, is safe.
+    pub async fn flush(&mut self) -> Result<LoadReport> {
+        self.insert(true).await
     }
 
-    /// Replaces the dimensions as a whole: what is in the tables and not in `dimensions` is deleted.
+    /// Inserts only what waits for tables that have reached their limits; costs nothing while none can have.
     ///
     /// # Errors
-    /// As [`Loader::load`], and [`Error::Query`] where what is there cannot be read.
-    pub async fn load_dimensions(
-        &mut self,
-        rev: u64,
-        computed_at: Timestamp,
-        dimensions: &Dimensions,
-    ) -> Result<LoadReport> {
-        self.definition = Text::new(dimensions.definitions.hash());
-        let stamp = Stamp { rev, computed_at };
-        let mut report = LoadReport::default();
-        let services = dimensions.services.iter().map(ServiceRow::from).collect();
-        let gone = |service: &str| ServiceRow { service: service.into(), ..ServiceRow::default() };
-        self.replace(services, |row| row.service.as_str(), ("services", "service"), gone, stamp, &mut report)
-            .await?;
-        let teams = dimensions.teams.iter().map(TeamRow::from).collect();
-        let gone = |team: &str| TeamRow { team: team.into(), ..TeamRow::default() };
-        self.replace(teams, |row| row.team.as_str(), ("teams", "team"), gone, stamp, &mut report).await?;
-        let scopes = dimensions.scopes.iter().map(ScopeRow::from).collect();
-        let gone = |scope: &str| ScopeRow { scope: scope.into(), ..ScopeRow::default() };
-        self.replace(scopes, |row| row.scope.as_str(), ("scopes", "scope"), gone, stamp, &mut report).await?;
-        let definitions = definition_rows(&dimensions.definitions);
-        let gone = |key: &str| DefinitionRow { key: key.into(), ..DefinitionRow::default() };
-        self.replace(definitions, |row| row.key.as_str(), ("definitions", "key"), gone, stamp, &mut report)
-            .await?;
-        Ok(report)
+    /// As [`Loader::flush`].
+    pub async fn flush_full(&mut self) -> Result<LoadReport> {
+        if self.inserter.fills(self.buffered()) {
+            self.insert(false).await
+        } else {
+            Ok(LoadReport::default())
+        }
     }
 
-    /// Stores events in the archive. One record is one row, however often it is stored.
-    ///
-    /// # Errors
-    /// As [`Loader::load`].
-    pub async fn load_events(
-        &mut self,
-        rev: u64,
-        computed_at: Timestamp,
-        events: &[DeliveryEvent],
-    ) -> Result<LoadReport> {
-        let stamp = Stamp { rev, computed_at };
-        let mut report = LoadReport::default();
-        let mut table = Table::<EventRow>::default();
-        for event in events {
-            table.push(event.into(), stamp, false);
-            self.flush_table(&mut table, &mut report, false).await?;
+    async fn insert(&mut self, all: bool) -> Result<LoadReport> {
+        let report = self.tables.insert(&self.inserter, all).await;
+        if report.is_err() {
+            self.clear();
         }
-        self.flush_table(&mut table, &mut report, true).await?;
-        Ok(report)
-    }
-
-    /// Stores `rows`, and as deleted what the view holds beside them.
-    async fn replace<T: Stored>(
-        &self,
-        mut rows: Vec<T>,
-        key: fn(&T) -> &str,
-        (view, column): (&str, &str),
-        gone: impl Fn(&str) -> T,
-        stamp: Stamp,
-        report: &mut LoadReport,
-    ) -> Result<()> {
-        let present: Vec<String> = self
-            .client
-            .query("SELECT toString(?) FROM ? ORDER BY 1")
-            .bind(Identifier(column))
-            .bind(Identifier(view))
-            .fetch_all()
-            .await?;
-        let kept: BTreeSet<&str> = rows.iter().map(key).collect();
-        let missing: Vec<T> =
-            present.iter().filter(|key| !kept.contains(key.as_str())).map(|key| gone(key)).collect();
-        let mut table = Table::<T>::default();
-        for row in rows.drain(..) {
-            table.push(row, stamp, false);
-            self.flush_table(&mut table, report, false).await?;
-        }
-        for row in missing {
-            table.push(row, stamp, true);
-            self.flush_table(&mut table, report, false).await?;
-        }
-        self.flush_table(&mut table, report, true).await
-    }
-
-    /// Inserts what is full, or everything.
-    async fn flush(&self, tables: &mut Tables, report: &mut LoadReport, all: bool) -> Result<()> {
-        self.flush_table(&mut tables.deployments, report, all).await?;
-        self.flush_table(&mut tables.changes, report, all).await?;
-        self.flush_table(&mut tables.pull_requests, report, all).await?;
-        self.flush_table(&mut tables.incidents, report, all).await?;
-        self.flush_table(&mut tables.pipeline_runs, report, all).await?;
-        self.flush_table(&mut tables.flag_changes, report, all).await?;
-        self.flush_table(&mut tables.scans, report, all).await?;
-        self.flush_table(&mut tables.parked_events, report, all).await?;
-        self.flush_table(&mut tables.data_quality, report, all).await?;
-        self.flush_table(&mut tables.steps, report, all).await?;
-        self.flush_table(&mut tables.panes, report, all).await
-    }
-
-    async fn flush_table<T: Stored>(
-        &self,
-        table: &mut Table<T>,
-        report: &mut LoadReport,
-        all: bool,
-    ) -> Result<()> {
-        let full = table.rows.len() >= self.limits.max_rows || table.bytes >= self.limits.max_bytes;
-        if table.rows.is_empty() || !(full || all) {
-            return Ok(());
-        }
-        let rows = table.take();
-        self.insert(&rows, report).await
-    }
-
-    /// One insert, repeated while that may help.
-    async fn insert<T: Stored>(&self, rows: &[T], report: &mut LoadReport) -> Result<()> {
-        let mut attempt = 1;
-        loop {
-            let Err(source) = self.try_insert(rows).await else { break };
-            if attempt >= self.limits.attempts || !may_pass(&source) {
-                return Err(Error::Load { table: T::TABLE, rows: rows.len(), attempts: attempt, source });
-            }
-            let wait = pause(attempt, self.limits.first_pause, self.limits.longest_pause);
-            tracing::warn!(table = T::TABLE, attempt, wait_ms = wait.as_millis(), error = %source, "insert failed, trying again");
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-            report.retries += 1;
-        }
-        *report.rows.entry(T::TABLE).or_default() += rows.len() as u64;
-        report.inserts += 1;
-        Ok(())
-    }
-
-    async fn try_insert<T: Stored>(&self, rows: &[T]) -> clickhouse::error::Result<()> {
-        let timeout = Some(self.limits.timeout);
-        let mut insert = self.client.insert::<T>(T::TABLE).await?.with_timeouts(timeout, timeout);
-        for row in rows {
-            insert.write(row).await?;
-        }
-        insert.end().await
+        report
     }
 }

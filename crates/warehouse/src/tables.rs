@@ -1,11 +1,15 @@
 //! Rows sorted into their tables until they are inserted.
 
+use crate::error::Result;
+use crate::insert::Inserter;
+use crate::loader::LoadReport;
 use crate::rows::{
-    ChangeRow, DataQualityRow, DeploymentRow, FlagChangeRow, IncidentRow, PaneRow, ParkedEventRow,
-    PipelineRunRow, PullRequestRow, ScanRow, Stamp, StepRow, Stored,
+    ChangeRow, DataQualityRow, DefinitionRow, DeploymentRow, EventRow, FlagChangeRow, IncidentRow, PaneRow,
+    ParkedEventRow, PipelineRunRow, PullRequestRow, ScanRow, ScopeRow, ServiceRow, Stamp, StepRow, Stored,
+    TeamRow,
 };
-use model::Text;
 use model::fact::{Row, RowChange, RowKey};
+use model::{DeliveryEvent, Text};
 
 /// The rows that wait for one table.
 #[derive(Debug)]
@@ -23,44 +27,95 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Stored> Table<T> {
-    /// Adds a row.
-    pub fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool) {
+    /// Adds a row; says roughly how many bytes it takes.
+    fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool) -> usize {
         row.stamp(stamp, deleted);
-        self.bytes += row.weight();
+        let weight = row.weight();
+        self.bytes += weight;
         self.rows.push(row);
-    }
-    /// Takes the rows out.
-    pub fn take(&mut self) -> Vec<T> {
-        std::mem::take(self).rows
+        weight
     }
 }
 
-/// The rows that wait, by table.
-#[derive(Debug, Default)]
-pub struct Tables {
-    pub deployments: Table<DeploymentRow>,
-    pub changes: Table<ChangeRow>,
-    pub pull_requests: Table<PullRequestRow>,
-    pub incidents: Table<IncidentRow>,
-    pub pipeline_runs: Table<PipelineRunRow>,
-    pub flag_changes: Table<FlagChangeRow>,
-    pub scans: Table<ScanRow>,
-    pub parked_events: Table<ParkedEventRow>,
-    pub data_quality: Table<DataQualityRow>,
-    pub steps: Table<StepRow>,
-    pub panes: Table<PaneRow>,
+macro_rules! tables {
+    ($($table:ident: $row:ty,)+) => {
+        /// The rows that wait, by table.
+        #[derive(Debug, Default)]
+        pub struct Tables {
+            $($table: Table<$row>,)+
+            /// How many rows wait, in all tables.
+            rows: usize,
+            /// Roughly how many bytes they take.
+            bytes: usize,
+        }
+
+        impl Tables {
+            /// Inserts, table after table, what is full, or everything. What is inserted no longer waits.
+            ///
+            /// # Errors
+            /// Those of the first insert that fails; the tables after it were not tried.
+            pub async fn insert(&mut self, into: &Inserter, all: bool) -> Result<LoadReport> {
+                let mut report = LoadReport::default();
+                $(
+                    if !self.$table.rows.is_empty() && (all || into.is_full(&self.$table)) {
+                        let table = std::mem::take(&mut self.$table);
+                        self.rows -= table.rows.len();
+                        self.bytes -= table.bytes;
+                        into.insert(&table.rows, &mut report).await?;
+                    }
+                )+
+                Ok(report)
+            }
+        }
+    };
+}
+
+tables! {
+    deployments: DeploymentRow,
+    changes: ChangeRow,
+    pull_requests: PullRequestRow,
+    incidents: IncidentRow,
+    pipeline_runs: PipelineRunRow,
+    flag_changes: FlagChangeRow,
+    scans: ScanRow,
+    parked_events: ParkedEventRow,
+    data_quality: DataQualityRow,
+    steps: StepRow,
+    panes: PaneRow,
+    services: ServiceRow,
+    teams: TeamRow,
+    scopes: ScopeRow,
+    definitions: DefinitionRow,
+    events: EventRow,
 }
 
 impl Tables {
     /// Sorts a change into its table. `definition` goes onto the steps.
     pub fn push(&mut self, change: &RowChange, stamp: Stamp, definition: &Text) {
-        match change {
+        let weight = match change {
             RowChange::Upsert(row) => self.upsert(row, stamp, definition),
             RowChange::Delete(key) => self.delete(key, stamp),
-        }
+        };
+        self.count(weight);
     }
 
-    fn upsert(&mut self, row: &Row, stamp: Stamp, definition: &Text) {
+    /// Adds an event of the archive.
+    pub fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp) {
+        let weight = self.events.push(event.into(), stamp, false);
+        self.count(weight);
+    }
+
+    fn count(&mut self, weight: usize) {
+        self.rows += 1;
+        self.bytes += weight;
+    }
+
+    /// How many rows wait, and roughly how many bytes they take.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.rows, self.bytes)
+    }
+
+    fn upsert(&mut self, row: &Row, stamp: Stamp, definition: &Text) -> usize {
         match row {
             Row::Deployment(fact) => self.deployments.push(fact.as_ref().into(), stamp, false),
             Row::Change(fact) => self.changes.push(fact.as_ref().into(), stamp, false),
@@ -73,50 +128,54 @@ impl Tables {
             Row::DataQuality(fact) => self.data_quality.push(fact.as_ref().into(), stamp, false),
             Row::Step(step) => {
                 let row = StepRow { definition: definition.clone(), ..step.as_ref().into() };
-                self.steps.push(row, stamp, false);
+                self.steps.push(row, stamp, false)
             }
             Row::Pane(pane) => self.panes.push(pane.as_ref().into(), stamp, false),
+            Row::Service(row) => self.services.push(row.as_ref().into(), stamp, false),
+            Row::Team(row) => self.teams.push(row.as_ref().into(), stamp, false),
+            Row::Scope(row) => self.scopes.push(row.as_ref().into(), stamp, false),
+            Row::Definition(row) => self.definitions.push(row.as_ref().into(), stamp, false),
         }
     }
 
-    fn delete(&mut self, key: &RowKey, stamp: Stamp) {
+    fn delete(&mut self, key: &RowKey, stamp: Stamp) -> usize {
         match key.clone() {
             RowKey::Deployment(service, deployment_id) => {
                 let row = DeploymentRow { service, deployment_id, ..DeploymentRow::default() };
-                self.deployments.push(row, stamp, true);
+                self.deployments.push(row, stamp, true)
             }
             RowKey::Change(service, repo, sha) => {
                 let row =
                     ChangeRow { service, repo, commit_sha: Text::new(sha.text()), ..ChangeRow::default() };
-                self.changes.push(row, stamp, true);
+                self.changes.push(row, stamp, true)
             }
             RowKey::PullRequest(repo, number) => {
                 let row = PullRequestRow { repo, number, ..PullRequestRow::default() };
-                self.pull_requests.push(row, stamp, true);
+                self.pull_requests.push(row, stamp, true)
             }
             RowKey::Incident(incident_id) => {
                 let row = IncidentRow { incident_id, ..IncidentRow::default() };
-                self.incidents.push(row, stamp, true);
+                self.incidents.push(row, stamp, true)
             }
             RowKey::PipelineRun(repo, run_id, attempt) => {
                 let row = PipelineRunRow { repo, run_id, attempt, ..PipelineRunRow::default() };
-                self.pipeline_runs.push(row, stamp, true);
+                self.pipeline_runs.push(row, stamp, true)
             }
             RowKey::FlagChange(source, event_id) => {
                 let row = FlagChangeRow { source, event_id, ..FlagChangeRow::default() };
-                self.flag_changes.push(row, stamp, true);
+                self.flag_changes.push(row, stamp, true)
             }
             RowKey::Scan(source, event_id) => {
                 let row = ScanRow { source, event_id, ..ScanRow::default() };
-                self.scans.push(row, stamp, true);
+                self.scans.push(row, stamp, true)
             }
             RowKey::ParkedEvent(source, event_id, hash) => {
                 let row = ParkedEventRow { source, event_id, hash, ..ParkedEventRow::default() };
-                self.parked_events.push(row, stamp, true);
+                self.parked_events.push(row, stamp, true)
             }
             RowKey::DataQuality(signal, subject) => {
                 let row = DataQualityRow { signal, subject, ..DataQualityRow::default() };
-                self.data_quality.push(row, stamp, true);
+                self.data_quality.push(row, stamp, true)
             }
             RowKey::Step(key) => {
                 let row = StepRow {
@@ -126,7 +185,7 @@ impl Tables {
                     as_of: key.as_of,
                     ..StepRow::default()
                 };
-                self.steps.push(row, stamp, true);
+                self.steps.push(row, stamp, true)
             }
             RowKey::Pane(key) => {
                 let row = PaneRow {
@@ -136,7 +195,15 @@ impl Tables {
                     start: key.start,
                     ..PaneRow::default()
                 };
-                self.panes.push(row, stamp, true);
+                self.panes.push(row, stamp, true)
+            }
+            RowKey::Service(service) => {
+                self.services.push(ServiceRow { service, ..ServiceRow::default() }, stamp, true)
+            }
+            RowKey::Team(team) => self.teams.push(TeamRow { team, ..TeamRow::default() }, stamp, true),
+            RowKey::Scope(scope) => self.scopes.push(ScopeRow { scope, ..ScopeRow::default() }, stamp, true),
+            RowKey::Definition(key) => {
+                self.definitions.push(DefinitionRow { key, ..DefinitionRow::default() }, stamp, true)
             }
         }
     }

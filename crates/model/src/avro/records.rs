@@ -110,6 +110,10 @@ records!(crate::fact {
     }
     ParkedEvent { source, event_id, hash, event_type, occurred_at, reason, claim, body }
     DataQuality { signal, subject, service, since, detail, remedy }
+    ServiceDimension { service, team, groups, repos, tags, criticality, depends_on, failure_source }
+    TeamDimension { team, groups, services }
+    ScopeDimension { scope, first_at, failure_source }
+    DefinitionDimension { key, value }
 });
 
 records!(crate::metric {
@@ -173,7 +177,7 @@ union!(EventBody {
     15 Correction, 16 Ownership,
 });
 
-/// The branches of a changed row: first the rows, then the keys of rows that are gone.
+/// The branches of a changed row: the rows, and the keys of rows that are gone. New ones are appended.
 macro_rules! row_changes {
     (
         upsert { $($upsert:literal $row:ident),+ $(,)? }
@@ -209,7 +213,7 @@ macro_rules! row_changes {
 row_changes!(
     upsert {
         0 Deployment, 1 Change, 2 PullRequest, 3 Incident, 4 PipelineRun, 5 FlagChange, 6 Scan, 7 ParkedEvent,
-        8 DataQuality, 9 Step, 10 Pane,
+        8 DataQuality, 9 Step, 10 Pane, 22 Service, 23 Team, 24 Scope, 25 Definition,
     }
     delete {
         11 Deployment(service, id),
@@ -223,5 +227,9 @@ row_changes!(
         19 DataQuality(signal, subject),
         20 Step(key),
         21 Pane(key),
+        26 Service(service),
+        27 Team(team),
+        28 Scope(scope),
+        29 Definition(key),
     }
 );

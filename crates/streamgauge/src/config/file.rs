@@ -31,6 +31,8 @@ pub struct File {
     pub organisation: Organisation,
     pub privacy: Privacy,
     pub log: Log,
+    pub kafka: super::connections::KafkaFile,
+    pub clickhouse: super::connections::ClickHouseFile,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +155,9 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
+            if key.starts_with("kafka.") || key.starts_with("clickhouse.") {
+                return false;
+            }
             let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");
             leaf && !NEUTRAL.contains(&key.as_str())
         };

@@ -12,8 +12,8 @@ fn record(body: &str) -> RawRecord {
     }
 }
 
-fn change(number: u64) -> RowChange {
-    RowChange::Delete(RowKey::PullRequest("r".into(), number))
+fn change(number: u64) -> (u32, RowChange) {
+    (3, RowChange::Delete(RowKey::PullRequest("r".into(), number)))
 }
 
 #[test]

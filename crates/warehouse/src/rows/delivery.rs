@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 stored!(
     /// A logical deployment.
-    DeploymentRow in "deployments_rows" {
+    DeploymentRow in "deployments_rows" by task {
         service: ServiceName,
         team: Option<TeamName>,
         repo: Option<RepoName>,
@@ -87,7 +87,7 @@ impl From<&Deployment> for DeploymentRow {
 
 stored!(
     /// A commit that reached production of a service.
-    ChangeRow in "changes_rows" {
+    ChangeRow in "changes_rows" by task {
         service: ServiceName,
         team: Option<TeamName>,
         repo: RepoName,
@@ -139,7 +139,7 @@ impl From<&Change> for ChangeRow {
 
 stored!(
     /// A pull request.
-    PullRequestRow in "pull_requests_rows" {
+    PullRequestRow in "pull_requests_rows" by task {
         repo: RepoName,
         number: u64,
         state: Text,
@@ -191,7 +191,7 @@ impl From<&PullRequest> for PullRequestRow {
 
 stored!(
     /// One attempt of a pipeline run.
-    PipelineRunRow in "pipeline_runs_rows" {
+    PipelineRunRow in "pipeline_runs_rows" by task {
         repo: RepoName,
         run_id: RunId,
         attempt: u32,

@@ -13,12 +13,16 @@ pub use series::{PaneRow, StepRow};
 use clickhouse::{RowOwned, RowWrite};
 use model::{Sha, Text, Timestamp};
 
-/// What every row of one load carries.
+/// What a row carries beside what it says: who wrote it, in which transaction, when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The version: generation and transaction sequence.
+    /// The partition of the correlate stage that wrote the row. A fact's row is known by its natural key and this:
+    /// `rev` counts one task's transactions and says nothing about those of another, so a thing that moves to
+    /// another home is deleted and put as two rows, in whatever order they come. Steps, panes and events have none.
+    pub task: u32,
+    /// The version: generation and transaction sequence of the task.
     pub rev: u64,
-    /// When the rows were computed.
+    /// When the row was computed.
     pub computed_at: Timestamp,
 }
 
@@ -26,7 +30,7 @@ pub struct Stamp {
 pub trait Stored: Sized + RowOwned + RowWrite + Send + Sync {
     /// The storage table.
     const TABLE: &'static str;
-    /// Sets the row's version, and whether it says that the row should no longer exist.
+    /// Sets the row's writer and version, and whether it says that the row should no longer exist.
     fn stamp(&mut self, stamp: Stamp, deleted: bool);
     /// Roughly how many bytes the row takes on the wire.
     fn weight(&self) -> usize {
@@ -34,14 +38,18 @@ pub trait Stored: Sized + RowOwned + RowWrite + Send + Sync {
     }
 }
 
-/// Declares a row type with the columns that every storage table has.
+/// Declares a row type with the columns that every storage table has; `by task` where the task is part of the key.
 macro_rules! stored {
-    ($(#[$doc:meta])* $name:ident in $table:literal { $($field:ident: $type:ty,)+ } $(weighs $weight:expr)?) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident in $table:literal $(by $task:ident)? { $($field:ident: $type:ty,)+ } $(weighs $weight:expr)?
+    ) => {
         $(#[$doc])*
         #[allow(missing_docs, reason = "each column has its comment in schemas/clickhouse")]
         #[derive(Debug, Clone, Default, PartialEq, clickhouse::Row, serde::Serialize, serde::Deserialize)]
         pub struct $name {
             $(pub $field: $type,)+
+            $(pub $task: u32,)?
             pub rev: u64,
             pub is_deleted: u8,
             /// Milliseconds since 1970.
@@ -51,6 +59,7 @@ macro_rules! stored {
         impl crate::rows::Stored for $name {
             const TABLE: &'static str = $table;
             fn stamp(&mut self, stamp: crate::rows::Stamp, deleted: bool) {
+                $(self.$task = stamp.$task;)?
                 self.rev = stamp.rev;
                 self.is_deleted = u8::from(deleted);
                 self.computed_at = stamp.computed_at.micros().div_euclid(1_000);

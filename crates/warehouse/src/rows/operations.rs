@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 stored!(
     /// An incident.
-    IncidentRow in "incidents_rows" {
+    IncidentRow in "incidents_rows" by task {
         service: ServiceName,
         team: Option<TeamName>,
         incident_id: IncidentId,
@@ -63,7 +63,7 @@ impl From<&Incident> for IncidentRow {
 
 stored!(
     /// A change of a feature flag.
-    FlagChangeRow in "flag_changes_rows" {
+    FlagChangeRow in "flag_changes_rows" by task {
         source: Text,
         event_id: Text,
         service: Option<ServiceName>,
@@ -95,7 +95,7 @@ impl From<&FlagChange> for FlagChangeRow {
 
 stored!(
     /// A security finding.
-    ScanRow in "scans_rows" {
+    ScanRow in "scans_rows" by task {
         source: Text,
         event_id: Text,
         service: Option<ServiceName>,
@@ -131,7 +131,7 @@ impl From<&Scan> for ScanRow {
 
 stored!(
     /// An event that waits for the catalog.
-    ParkedEventRow in "parked_events_rows" {
+    ParkedEventRow in "parked_events_rows" by task {
         source: Text,
         event_id: Text,
         hash: Text,
@@ -161,7 +161,7 @@ impl From<&ParkedEvent> for ParkedEventRow {
 
 stored!(
     /// A data-quality finding.
-    DataQualityRow in "data_quality_rows" {
+    DataQualityRow in "data_quality_rows" by task {
         signal: Text,
         subject: Text,
         service: Option<ServiceName>,

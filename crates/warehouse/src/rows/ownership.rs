@@ -1,13 +1,13 @@
 //! Rows of the dimensions: ownership, scopes and definitions.
 
 use super::stored;
-use crate::dimensions::{ScopeDimension, ServiceDimension, TeamDimension};
+use model::fact::{DefinitionDimension, ScopeDimension, ServiceDimension, TeamDimension};
 use model::{RepoName, Scope, ServiceName, TeamName, Text, Timestamp};
 use std::collections::BTreeMap;
 
 stored!(
     /// A service.
-    ServiceRow in "services_rows" {
+    ServiceRow in "services_rows" by task {
         service: ServiceName,
         team: Option<TeamName>,
         groups: Vec<Text>,
@@ -37,7 +37,7 @@ impl From<&ServiceDimension> for ServiceRow {
 
 stored!(
     /// A team.
-    TeamRow in "teams_rows" {
+    TeamRow in "teams_rows" by task {
         team: TeamName,
         groups: Vec<Text>,
         services: Vec<ServiceName>,
@@ -57,7 +57,7 @@ impl From<&TeamDimension> for TeamRow {
 
 stored!(
     /// A scope.
-    ScopeRow in "scopes_rows" {
+    ScopeRow in "scopes_rows" by task {
         scope: Scope,
         kind: Text,
         first_at: Timestamp,
@@ -80,8 +80,14 @@ impl From<&ScopeDimension> for ScopeRow {
 
 stored!(
     /// A definition.
-    DefinitionRow in "definitions_rows" {
+    DefinitionRow in "definitions_rows" by task {
         key: Text,
         value: String,
     }
 );
+
+impl From<&DefinitionDimension> for DefinitionRow {
+    fn from(definition: &DefinitionDimension) -> Self {
+        Self { key: definition.key.clone(), value: definition.value.clone(), ..Self::default() }
+    }
+}

@@ -25,12 +25,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.services_rows
     criticality LowCardinality(Nullable(String)) COMMENT 'The criticality that the catalog gives it.',
     depends_on Array(LowCardinality(String)) COMMENT 'The services that it depends on directly.',
     failure_source Bool COMMENT 'Whether its failures can be seen.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (service)
+ORDER BY (service, task)
 COMMENT 'Services as the catalog knows them now. Storage: read the view.';
 
 -- 001 dimensions
@@ -67,12 +68,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.teams_rows
     team LowCardinality(String) COMMENT 'The name of the team.',
     groups Array(LowCardinality(String)) COMMENT 'The groups above it, nearest first.',
     services Array(LowCardinality(String)) COMMENT 'The services that it owns now.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (team)
+ORDER BY (team, task)
 COMMENT 'Teams as the catalog knows them now. Storage: read the view.';
 
 -- 001 dimensions
@@ -100,13 +102,14 @@ CREATE TABLE IF NOT EXISTS streamgauge.scopes_rows
     kind LowCardinality(String) COMMENT 'The word before the colon.',
     first_at DateTime64(6, 'UTC') COMMENT 'When the first thing counted in it happened.' CODEC(Delta, ZSTD(1)),
     failure_source Bool COMMENT 'Whether the failures of any service in it can be seen. Without one the fail, rework and recovery metrics are null.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (scope)
-COMMENT 'What metrics are about. Storage: read the view.';
+ORDER BY (scope, task)
+COMMENT 'What metrics are about, in part by every task that has something in it. Storage: read the view.';
 
 -- 001 dimensions
 CREATE OR REPLACE VIEW streamgauge.scopes
@@ -119,13 +122,14 @@ CREATE OR REPLACE VIEW streamgauge.scopes
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.'
 )
 AS SELECT
-    scope,
-    kind,
-    first_at,
-    failure_source,
-    rev,
-    computed_at
-FROM streamgauge.scopes_rows FINAL
+    told.scope AS scope,
+    any(told.kind) AS kind,
+    min(told.first_at) AS first_at,
+    toBool(max(told.failure_source)) AS failure_source,
+    max(told.rev) AS rev,
+    max(told.computed_at) AS computed_at
+FROM streamgauge.scopes_rows AS told FINAL
+GROUP BY told.scope
 COMMENT 'What metrics are about.';
 
 -- 001 dimensions
@@ -133,12 +137,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.definitions_rows
 (
     `key` LowCardinality(String) COMMENT 'definition (the hash of all of them), timezone, failure_window_s (empty: unbounded) or organisation.',
     value String COMMENT 'The value.' CODEC(ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (`key`)
+ORDER BY (`key`, task)
 COMMENT 'The definitions that decide the numbers. Storage: read the view.';
 
 -- 001 dimensions
@@ -193,12 +198,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.deployments_rows
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     skewed Bool COMMENT 'Its recovery lies before its finish: left out of the samples.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (service, deployment_id)
+ORDER BY (service, deployment_id, task)
 COMMENT 'Logical deployments, one per service, environment and rollout. Storage: read the view.';
 
 -- 002 delivery
@@ -301,12 +307,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.changes_rows
     review_s Nullable(Int64) COMMENT 'That review to the merge, in whole seconds.' CODEC(T64, ZSTD(1)),
     waiting_s Nullable(Int64) COMMENT 'Merge to deployment started, in whole seconds.' CODEC(T64, ZSTD(1)),
     deploying_s Nullable(Int64) COMMENT 'Deployment started to finished, in whole seconds.' CODEC(T64, ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (service, repo, commit_sha)
+ORDER BY (service, repo, commit_sha, task)
 COMMENT 'Commits that reached production of a service; a commit that two services ship is two changes. Storage: read the view.';
 
 -- 002 delivery
@@ -381,12 +388,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.pull_requests_rows
     lead_time_s Nullable(Int64) COMMENT 'First commit to deployed, in whole seconds.' CODEC(T64, ZSTD(1)),
     skewed Bool COMMENT 'A stage is negative.',
     author_kind LowCardinality(Nullable(String)) COMMENT 'human or bot; people are not named.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (repo, number)
+ORDER BY (repo, number, task)
 COMMENT 'Pull requests with their stages. Storage: read the view.';
 
 -- 002 delivery
@@ -455,12 +463,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.pipeline_runs_rows
     skewed Bool COMMENT 'A negative duration: left out of the samples.',
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (repo, run_id, attempt)
+ORDER BY (repo, run_id, attempt, task)
 COMMENT 'Attempts of pipeline runs. Storage: read the view.';
 
 -- 002 delivery
@@ -524,12 +533,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.incidents_rows
     skewed Bool COMMENT 'A negative time to restore or detect: left out of the samples.',
     drill Bool COMMENT 'A game day or experiment: kept, and in no metric.',
     source LowCardinality(String) COMMENT 'Who told it.',
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (incident_id)
+ORDER BY (incident_id, task)
 COMMENT 'Incidents; linked alerts, pages and tickets are one. Storage: read the view.';
 
 -- 003 operations
@@ -596,12 +606,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.flag_changes_rows
     changed_at DateTime64(6, 'UTC') COMMENT 'When.' CODEC(Delta, ZSTD(1)),
     `from` Nullable(String) COMMENT 'The value before.' CODEC(ZSTD(1)),
     `to` Nullable(String) COMMENT 'The value after.' CODEC(ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (source, event_id)
+ORDER BY (source, event_id, task)
 COMMENT 'Changes of feature flags. Storage: read the view.';
 
 -- 003 operations
@@ -648,12 +659,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.scans_rows
     commit_sha Nullable(String) COMMENT 'In which commit.' CODEC(ZSTD(1)),
     digest Nullable(String) COMMENT 'In which artifact.' CODEC(ZSTD(1)),
     scanned_at DateTime64(6, 'UTC') COMMENT 'When it was told.' CODEC(Delta, ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (source, event_id)
+ORDER BY (source, event_id, task)
 COMMENT 'Security findings as they were last told. Storage: read the view.';
 
 -- 003 operations
@@ -701,12 +713,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.parked_events_rows
     reason LowCardinality(String) COMMENT 'Why it waits.',
     claim Nullable(String) COMMENT 'The name, alias or repository that nobody claims.' CODEC(ZSTD(1)),
     body String COMMENT 'The event as JSON.' CODEC(ZSTD(3)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (source, event_id, hash)
+ORDER BY (source, event_id, hash, task)
 COMMENT 'Events that nobody in the catalog claims yet; they count as unattributed and join when claimed. Storage: read the view.';
 
 -- 003 operations
@@ -746,12 +759,13 @@ CREATE TABLE IF NOT EXISTS streamgauge.data_quality_rows
     since DateTime64(6, 'UTC') COMMENT 'When it was first true.' CODEC(Delta, ZSTD(1)),
     detail String COMMENT 'What was found.' CODEC(ZSTD(1)),
     remedy String COMMENT 'What to do.' CODEC(ZSTD(1)),
+    task UInt32 COMMENT 'The partition of the correlate stage that wrote the row; part of the identity of the row, so that a thing that moves to another home leaves no trace.' CODEC(T64, ZSTD(1)),
     rev UInt64 COMMENT 'Version of the row: generation and transaction sequence. The greatest wins.' CODEC(Delta, ZSTD(1)),
     is_deleted UInt8 COMMENT '1 when the row should no longer exist. Views hide it.',
     computed_at DateTime64(3, 'UTC') COMMENT 'When the row was computed.' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(rev, is_deleted)
-ORDER BY (signal, subject)
+ORDER BY (signal, subject, task)
 COMMENT 'Findings about the quality of the data, each with its remedy. Storage: read the view.';
 
 -- 003 operations
@@ -964,7 +978,7 @@ SELECT
     definition_now AS definition,
     rev,
     computed_at
-FROM streamgauge.scopes_rows FINAL
+FROM streamgauge.scopes
 ARRAY JOIN
     arrayFlatten(arrayMap(
         metric -> arrayMap(window -> (metric, window), ['24h', '7d', '30d', '90d']),
@@ -1030,7 +1044,7 @@ FROM
         ))) AS steps
     FROM streamgauge.dora_steps_rows FINAL
     WHERE NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND scope GLOBAL IN (SELECT scope FROM streamgauge.scopes_rows FINAL WHERE NOT failure_source))
+        AND scope GLOBAL IN (SELECT scope FROM streamgauge.scopes WHERE NOT failure_source))
     GROUP BY scope, metric, window
 )
 ARRAY JOIN
@@ -1267,7 +1281,7 @@ FROM
         FROM streamgauge.dora_steps_rows FINAL
         WHERE as_of <= if(window = '24h', hour_end, day_end)
             AND NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND scope GLOBAL IN (SELECT scope FROM streamgauge.scopes_rows FINAL WHERE NOT failure_source))
+        AND scope GLOBAL IN (SELECT scope FROM streamgauge.scopes WHERE NOT failure_source))
         GROUP BY scope, metric, window
     )
     UNION ALL

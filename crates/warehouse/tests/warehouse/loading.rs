@@ -1,11 +1,11 @@
-use crate::with_database;
+use crate::{load, stamp, with_database};
 use model::event::{AuthorKind, EnvironmentTier, IncidentState, PullRequestState, RunState, Severity};
 use model::fact::*;
 use model::metric::{Delta, DoraStep, Grain, Metric, Pane, Window};
-use model::{Definitions, Scope, ServiceName, Sha, TeamName, Timestamp};
+use model::{Definitions, DeliveryEvent, Scope, Sha, TeamName, Timestamp};
 use std::collections::BTreeMap;
-use streamgauge_warehouse::rows::{DeploymentRow, PaneRow, Stamp, StepRow, Stored};
-use streamgauge_warehouse::{Dimensions, Limits, Loader, ScopeDimension, ServiceDimension, TeamDimension};
+use streamgauge_warehouse::rows::{DeploymentRow, PaneRow, StepRow, Stored};
+use streamgauge_warehouse::{Limits, Loader, Stamp};
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
@@ -205,6 +205,23 @@ fn one_of_each() -> Vec<Row> {
         end: at("2026-02-01T00:00:00Z"),
         delta,
     };
+    let service = ServiceDimension {
+        service: "checkout".into(),
+        team: Some("payments".into()),
+        groups: vec!["retail".into()],
+        repos: vec!["github.com/acme/shop".into()],
+        tags: BTreeMap::from([("layer".into(), "edge".into())]),
+        criticality: None,
+        depends_on: vec!["cart".into()],
+        failure_source: true,
+    };
+    let team = TeamDimension {
+        team: "payments".into(),
+        groups: vec!["retail".into()],
+        services: vec!["checkout".into()],
+    };
+    let scope = ScopeDimension { scope: "team:payments".into(), first_at: time, failure_source: true };
+    let definition = DefinitionDimension { key: "timezone".into(), value: "UTC".to_owned() };
     vec![
         Row::Deployment(Box::new(deployment("d1"))),
         Row::Change(Box::new(change)),
@@ -217,10 +234,14 @@ fn one_of_each() -> Vec<Row> {
         Row::DataQuality(Box::new(quality)),
         Row::Step(Box::new(step)),
         Row::Pane(Box::new(pane)),
+        Row::Service(Box::new(service)),
+        Row::Team(Box::new(team)),
+        Row::Scope(Box::new(scope)),
+        Row::Definition(Box::new(definition)),
     ]
 }
 
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 15] = [
     "deployments",
     "changes",
     "pull_requests",
@@ -232,36 +253,39 @@ const VIEWS: [&str; 11] = [
     "data_quality",
     "dora_steps",
     "panes",
+    "services",
+    "teams",
+    "scopes",
+    "definitions",
 ];
 
 #[test]
 fn the_same_rows_twice_are_the_same_tables_and_deleting_them_empties_them() {
     with_database("twice", |warehouse| async move {
         let rows: Vec<RowChange> = one_of_each().into_iter().map(RowChange::Upsert).collect();
-        let now = at("2026-03-01T00:00:00Z");
-        let mut loader = warehouse.loader().with_definition("abc");
-        let report = loader.load(5, now, &rows).await.unwrap();
-        assert_eq!((report.total(), report.inserts, report.retries), (11, 11, 0));
+        let mut loader = warehouse.loader();
+        let report = load(&mut loader, 5, &rows).await.unwrap();
+        assert_eq!((report.total(), report.inserts, report.retries), (15, 15, 0));
         let mut before = Vec::new();
         for view in VIEWS {
             before.push(warehouse.content(view).await);
             assert_eq!(before.last().unwrap().lines().count(), 1, "{view}");
         }
-        loader.load(5, now, &rows).await.unwrap();
+        load(&mut loader, 5, &rows).await.unwrap();
         let mut reversed = rows.clone();
         reversed.reverse();
-        loader.load(6, now, &reversed).await.unwrap();
+        load(&mut loader, 6, &reversed).await.unwrap();
         for (view, before) in VIEWS.iter().zip(&before) {
             assert_eq!(&warehouse.content(view).await, before, "{view}");
         }
         let gone: Vec<RowChange> = rows.iter().map(|row| RowChange::Delete(row.key())).collect();
-        loader.load(7, now, &gone).await.unwrap();
+        load(&mut loader, 7, &gone).await.unwrap();
         // An older version that comes late changes nothing.
-        loader.load(4, now, &rows).await.unwrap();
+        load(&mut loader, 4, &rows).await.unwrap();
         for view in VIEWS {
             assert_eq!(warehouse.content(view).await, "", "{view}");
         }
-        loader.load(8, now, &rows).await.unwrap();
+        load(&mut loader, 8, &rows).await.unwrap();
         for (view, before) in VIEWS.iter().zip(&before) {
             assert_eq!(&warehouse.content(view).await, before, "{view} after its return");
         }
@@ -288,10 +312,10 @@ fn every_field_of_a_fact_is_a_column_of_its_view() {
 fn a_row_reads_back_as_it_was_written() {
     with_database("round_trip", |warehouse| async move {
         let rows: Vec<RowChange> = one_of_each().into_iter().map(RowChange::Upsert).collect();
-        let computed_at = at("2026-03-01T00:00:00.123Z");
-        let stamp = Stamp { rev: u64::MAX, computed_at };
-        let mut loader = warehouse.loader().with_definition("abc");
-        loader.load(u64::MAX, computed_at, &rows).await.unwrap();
+        let stamp = Stamp { task: 7, ..stamp(u64::MAX) };
+        let mut loader = warehouse.loader();
+        rows.iter().for_each(|change| loader.push(change, stamp, &"abc".into()));
+        loader.flush().await.unwrap();
         let client = warehouse.inside();
         let mut expected = DeploymentRow::from(&deployment("d1"));
         expected.stamp(stamp, false);
@@ -324,8 +348,8 @@ fn a_small_limit_makes_many_inserts_and_the_same_table() {
             .map(|number| RowChange::Upsert(Row::Deployment(Box::new(deployment(&format!("d{number:02}"))))))
             .collect();
         let limits = Limits { max_rows: 10, ..Limits::default() };
-        let now = at("2026-03-01T00:00:00Z");
-        let report = Loader::new(warehouse.inside(), limits).load(1, now, &rows).await.unwrap();
+        let mut loader = Loader::new(warehouse.inside(), limits);
+        let report = load(&mut loader, 1, &rows).await.unwrap();
         assert_eq!((report.inserts, report.rows["deployments_rows"]), (3, 25));
         assert_eq!(
             warehouse.ask("SELECT count(), uniqExact(deployment_id) FROM deployments").await,
@@ -339,8 +363,7 @@ fn a_table_that_is_not_there_fails_at_once_with_its_name() {
     with_database("missing_table", |warehouse| async move {
         warehouse.ask("DROP TABLE deployments_rows").await;
         let rows = [RowChange::Upsert(Row::Deployment(Box::new(deployment("d"))))];
-        let error =
-            warehouse.loader().load(1, at("2026-03-01T00:00:00Z"), &rows).await.unwrap_err().to_string();
+        let error = load(&mut warehouse.loader(), 1, &rows).await.unwrap_err().to_string();
         assert!(error.contains("deployments_rows") && error.contains("after 1 attempts"), "{error}");
     });
 }
@@ -352,43 +375,143 @@ fn a_server_that_does_not_answer_is_tried_a_bounded_number_of_times() {
         let limits = Limits { attempts: 3, first_pause: pause, longest_pause: pause, ..Limits::default() };
         let client = streamgauge_warehouse::client("http://127.0.0.1:1").with_database("x");
         let rows = [RowChange::Upsert(Row::Deployment(Box::new(deployment("d"))))];
-        let error = Loader::new(client, limits).load(1, at("2026-03-01T00:00:00Z"), &rows).await.unwrap_err();
+        let error = load(&mut Loader::new(client, limits), 1, &rows).await.unwrap_err();
         assert!(error.to_string().contains("after 3 attempts"), "{error}");
     });
 }
 
 #[test]
-fn dimensions_are_replaced_as_a_whole() {
-    with_database("dimensions", |warehouse| async move {
-        let service = |name: &str| ServiceDimension {
-            service: ServiceName::new(name),
-            team: Some("payments".into()),
-            groups: vec!["retail".into()],
-            tags: BTreeMap::from([("layer".into(), "edge".into())]),
-            ..ServiceDimension::default()
-        };
-        let scope = |name: &str| ScopeDimension { scope: Scope::new(name), ..ScopeDimension::default() };
-        let mut dimensions = Dimensions {
-            services: vec![service("a"), service("b")],
-            teams: vec![TeamDimension { team: "payments".into(), ..TeamDimension::default() }],
-            scopes: vec![scope("service:a"), scope("tag:layer=edge")],
-            definitions: Definitions { failure_window: None, ..Definitions::default() },
-        };
-        let now = at("2026-03-01T00:00:00Z");
+fn only_full_tables_are_inserted_before_a_flush_and_what_is_cleared_is_not() {
+    with_database("full_tables", |warehouse| async move {
+        let limits = Limits { max_rows: 3, ..Limits::default() };
+        let mut loader = Loader::new(warehouse.inside(), limits);
+        let deployments =
+            ["a", "b", "c"].map(|id| RowChange::Upsert(Row::Deployment(Box::new(deployment(id)))));
+        let others: Vec<RowChange> = one_of_each().into_iter().skip(1).map(RowChange::Upsert).collect();
+        for change in &deployments[..2] {
+            loader.push(change, stamp(1), &"abc".into());
+        }
+        assert_eq!(loader.flush_full().await.unwrap().total(), 0);
+        for change in others.iter().chain(&deployments[2..]) {
+            loader.push(change, stamp(1), &"abc".into());
+        }
+        let report = loader.flush_full().await.unwrap();
+        assert_eq!((report.total(), report.rows["deployments_rows"]), (3, 3));
+        let (rows, bytes) = loader.buffered();
+        assert!(rows == 14 && bytes > 0, "{rows} rows, {bytes} bytes");
+        loader.clear();
+        assert_eq!(loader.buffered(), (0, 0));
+        assert_eq!(loader.flush().await.unwrap().total(), 0);
+        assert_eq!(warehouse.ask("SELECT count() FROM deployments").await, "3\n");
+        assert_eq!(warehouse.ask("SELECT count() FROM incidents").await, "0\n");
+    });
+}
+
+#[test]
+fn after_a_failed_flush_nothing_waits_and_the_same_again_is_stored_once() {
+    with_database("failed_flush", |warehouse| async move {
+        let rows: Vec<RowChange> = one_of_each().into_iter().map(RowChange::Upsert).collect();
         let mut loader = warehouse.loader();
-        loader.load_dimensions(1, now, &dimensions).await.unwrap();
-        dimensions.services.remove(0);
-        dimensions.teams.clear();
-        dimensions.scopes.remove(0);
-        loader.load_dimensions(2, now, &dimensions).await.unwrap();
-        loader.load_dimensions(2, now, &dimensions).await.unwrap();
-        assert_eq!(
-            warehouse.ask("SELECT service, team, groups, tags FROM services").await,
-            "b\tpayments\t['retail']\t{'layer':'edge'}\n"
-        );
-        assert_eq!(warehouse.ask("SELECT count() FROM teams").await, "0\n");
+        warehouse.ask("RENAME TABLE incidents_rows TO away").await;
+        load(&mut loader, 1, &rows).await.unwrap_err();
+        assert_eq!(loader.buffered(), (0, 0));
+        warehouse.ask("RENAME TABLE away TO incidents_rows").await;
+        load(&mut loader, 1, &rows).await.unwrap();
+        for view in VIEWS {
+            assert_eq!(warehouse.content(view).await.lines().count(), 1, "{view}");
+        }
+    });
+}
+
+/// Every order of some items.
+fn orders<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    if items.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (index, first) in items.iter().enumerate() {
+        let mut rest = items.to_vec();
+        rest.remove(index);
+        for mut order in orders(&rest) {
+            order.insert(0, first.clone());
+            all.push(order);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_thing_that_moves_to_another_home_is_one_row_whatever_order_its_two_tasks_are_loaded_in() {
+    with_database("moved", |warehouse| async move {
+        let things: Vec<Row> =
+            one_of_each().into_iter().filter(|row| !matches!(row, Row::Step(_) | Row::Pane(_))).collect();
+        let views = VIEWS.iter().filter(|view| !matches!(**view, "dora_steps" | "panes"));
+        let put = || things.iter().cloned().map(RowChange::Upsert).collect::<Vec<_>>();
+        let gone = || things.iter().map(|row| RowChange::Delete(row.key())).collect::<Vec<_>>();
+        // Task 3 has made many more transactions than task 8: their versions say nothing to each other.
+        let told = [((3, 900), put()), ((3, 901), gone()), ((8, 2), put())];
+        let mut once = warehouse.loader();
+        put().iter().for_each(|change| once.push(change, stamp(1), &"abc".into()));
+        once.flush().await.unwrap();
+        let mut expected = Vec::new();
+        for view in views.clone() {
+            expected.push(warehouse.content(view).await);
+        }
+        let storage =
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE '%\\_rows'";
+        for order in orders(&told) {
+            for table in warehouse.ask(storage).await.lines() {
+                warehouse.ask(&format!("TRUNCATE TABLE {table}")).await;
+            }
+            let mut loader = warehouse.loader();
+            for ((task, rev), changes) in &order {
+                let stamp = Stamp { task: *task, ..stamp(*rev) };
+                changes.iter().for_each(|change| loader.push(change, stamp, &"abc".into()));
+                loader.flush().await.unwrap();
+            }
+            for (view, expected) in views.clone().zip(&expected) {
+                let versions: Vec<_> = order.iter().map(|(version, _)| version).collect();
+                assert_eq!(&warehouse.content(view).await, expected, "{view} after {versions:?}");
+                let hidden = format!("SELECT rev FROM {view}");
+                assert_eq!(warehouse.ask(&hidden).await, "2\n", "{view} after {versions:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_scope_is_what_every_task_says_of_it() {
+    with_database("scopes", |warehouse| async move {
+        let scope = |first_at: &str, failure_source| {
+            let scope = Scope::new("team:payments");
+            Row::Scope(Box::new(ScopeDimension { scope, first_at: at(first_at), failure_source }))
+        };
+        let mut loader = warehouse.loader();
+        let definitions = Definitions { failure_window: None, ..Definitions::default() };
+        let definitions = DefinitionDimension::of(&definitions);
+        let rows = definitions.into_iter().map(|row| RowChange::Upsert(Row::Definition(Box::new(row))));
+        load(&mut loader, 1, &rows.collect::<Vec<_>>()).await.unwrap();
+        let told = [
+            (0, 4, RowChange::Upsert(scope("2026-01-03T00:00:00Z", false))),
+            (1, 1, RowChange::Upsert(scope("2026-01-01T00:00:00Z", false))),
+            (2, 9, RowChange::Upsert(scope("2026-01-02T00:00:00Z", true))),
+        ];
+        for (task, rev, change) in &told {
+            loader.push(change, Stamp { task: *task, ..stamp(*rev) }, &"abc".into());
+        }
+        loader.flush().await.unwrap();
         let scopes = warehouse.reader().scopes().await.unwrap();
-        assert_eq!((scopes.len(), scopes[0].kind.as_str()), (1, "tag"));
+        let [found] = scopes.as_slice() else { panic!("{scopes:?}") };
+        assert_eq!((found.scope.as_str(), found.kind.as_str()), ("team:payments", "team"));
+        assert_eq!((found.first_at, found.failure_source), (at("2026-01-01T00:00:00Z"), true));
+        let blind = "SELECT count() FROM dora_blind_spots";
+        assert_eq!(warehouse.ask(blind).await, "0\n");
+        // What remains when a task no longer has anything in it.
+        let gone = RowChange::Delete(told[2].2.key());
+        loader.push(&gone, Stamp { task: 2, ..stamp(10) }, &"abc".into());
+        loader.flush().await.unwrap();
+        assert!(!warehouse.reader().scopes().await.unwrap()[0].failure_source);
+        assert_eq!(warehouse.ask(blind).await, "12\n");
         assert_eq!(
             warehouse.ask("SELECT key, value FROM definitions WHERE key IN ('timezone', 'failure_window_s') ORDER BY key").await,
             "failure_window_s\t\ntimezone\tUTC\n"
@@ -399,17 +522,18 @@ fn dimensions_are_replaced_as_a_whole() {
 #[test]
 fn a_record_is_archived_once_and_its_copy_with_other_content_beside_it() {
     with_database("archive", |warehouse| async move {
-        let event = |service: &str| {
+        let event = |service: &str| -> DeliveryEvent {
             let json = format!(
                 r#"{{"id":"1","type":"deployment","occurred_at":"2018-01-01T00:00:00Z","observed_at":"2018-01-01T00:00:00Z",
                 "source":"ci","service":"{service}","deployment":{{"deployment_id":"d1","environment":"production","state":"succeeded"}}}}"#
             );
             model::json::from_slice(json.as_bytes()).unwrap()
         };
-        let now = at("2026-03-01T00:00:00Z");
         let mut loader = warehouse.loader();
-        loader.load_events(1, now, &[event("a"), event("b"), event("a")]).await.unwrap();
-        loader.load_events(2, now, &[event("b")]).await.unwrap();
+        for (rev, service) in [(1, "a"), (1, "b"), (1, "a"), (2, "b")] {
+            loader.push_event(&event(service), stamp(rev));
+        }
+        loader.flush().await.unwrap();
         assert_eq!(
             warehouse.ask("SELECT service, type, JSONExtractString(body, 'deployment', 'deployment_id') FROM events ORDER BY service").await,
             "a\tdeployment\td1\nb\tdeployment\td1\n"

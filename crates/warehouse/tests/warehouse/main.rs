@@ -8,8 +8,12 @@ mod series;
 mod speed;
 
 use embedded_clickhouse::{Engine, EngineError, Server, locate};
+use model::Timestamp;
+use model::fact::RowChange;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use streamgauge_warehouse::{Client, Compression, Database, Limits, Loader, Reader, Target, client, migrate};
+use streamgauge_warehouse::{
+    Client, Compression, Database, Limits, LoadReport, Loader, Reader, Result, Stamp, Target, client, migrate,
+};
 
 /// The engine and its server. It closes with the last test that uses it, not when the process ends.
 struct Fixture {
@@ -95,6 +99,17 @@ impl Warehouse {
     pub async fn content(&self, view: &str) -> String {
         self.ask(&format!("SELECT * EXCEPT (rev, computed_at) FROM {view} ORDER BY ALL")).await
     }
+}
+
+/// What task 0 writes in its transaction `rev`.
+pub fn stamp(rev: u64) -> Stamp {
+    Stamp { task: 0, rev, computed_at: Timestamp::parse("2026-03-01T00:00:00.123Z").unwrap() }
+}
+
+/// Loads what task 0 wrote in its transaction `rev`.
+pub async fn load(loader: &mut Loader, rev: u64, rows: &[RowChange]) -> Result<LoadReport> {
+    rows.iter().for_each(|change| loader.push(change, stamp(rev), &"abc".into()));
+    loader.flush().await
 }
 
 /// Runs a test in a migrated database of its own; skips it, with a notice, without the engine's library.

@@ -107,8 +107,8 @@ fn every_promised_view_has_its_promised_columns() {
 fn a_view_has_the_columns_and_comments_of_its_table() {
     with_database("views", |warehouse| async move {
         let storage = "SELECT replaceOne(table, '_rows', '') AS view, name, type, replaceOne(comment, '', '') FROM \
-             system.columns WHERE database = currentDatabase() AND table LIKE '%\\_rows' AND name != 'is_deleted' \
-             AND table != 'dora_steps_rows' ORDER BY view, position";
+             system.columns WHERE database = currentDatabase() AND table LIKE '%\\_rows' AND name NOT IN \
+             ('is_deleted', 'task') AND table != 'dora_steps_rows' ORDER BY view, position";
         let views = "SELECT table AS view, name, type, comment FROM system.columns WHERE database = \
              currentDatabase() AND table || '_rows' IN (SELECT name FROM system.tables WHERE database = \
              currentDatabase()) AND table != 'dora_steps' ORDER BY view, position";

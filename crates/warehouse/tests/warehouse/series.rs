@@ -1,9 +1,8 @@
 use crate::{Warehouse, with_database};
-use model::fact::{Row, RowChange};
+use model::fact::{DefinitionDimension, Row, RowChange, ScopeDimension};
 use model::metric::{DoraStep, Metric, Window};
 use model::{Calendar, Definitions, Scope, Span, Timestamp};
 use std::time::SystemTime;
-use streamgauge_warehouse::{Dimensions, ScopeDimension};
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
@@ -34,22 +33,25 @@ fn step(metric: Metric, window: Window, as_of: Timestamp, value: Option<f64>) ->
     })))
 }
 
-fn dimensions(zone: &str, failure_source: bool) -> Dimensions {
-    Dimensions {
-        scopes: vec![ScopeDimension {
-            scope: Scope::new("service:checkout"),
-            first_at: at("2025-01-01T12:00:00Z"),
-            failure_source,
-        }],
-        definitions: Definitions { timezone: zone.to_owned(), ..Definitions::default() },
-        ..Dimensions::default()
-    }
+fn dimensions(zone: &str, failure_source: bool) -> Vec<RowChange> {
+    let definitions = Definitions { timezone: zone.to_owned(), ..Definitions::default() };
+    let scope = ScopeDimension {
+        scope: Scope::new("service:checkout"),
+        first_at: at("2025-01-01T12:00:00Z"),
+        failure_source,
+    };
+    let definitions = DefinitionDimension::of(&definitions).into_iter();
+    definitions
+        .map(|row| Row::Definition(Box::new(row)))
+        .chain([Row::Scope(Box::new(scope))])
+        .map(RowChange::Upsert)
+        .collect()
 }
 
 async fn load(warehouse: &Warehouse, zone: &str, failure_source: bool, steps: &[RowChange]) {
     let mut loader = warehouse.loader();
-    loader.load_dimensions(1, now(), &dimensions(zone, failure_source)).await.unwrap();
-    loader.load(1, now(), steps).await.unwrap();
+    crate::load(&mut loader, 1, &dimensions(zone, failure_source)).await.unwrap();
+    crate::load(&mut loader, 1, steps).await.unwrap();
 }
 
 #[test]
@@ -240,10 +242,10 @@ fn the_views_days_are_the_calendars_days_in_every_kind_of_zone() {
             let calendar = Calendar::named(zone).unwrap();
             let (first, last) = (calendar.day(from), calendar.day(to));
             let middle = model::Day(first.0 + 1_000);
-            loader.load_dimensions(rev, now(), &dimensions(zone, true)).await.unwrap();
+            crate::load(&mut loader, rev, &dimensions(zone, true)).await.unwrap();
             let steps = [first, middle, last]
                 .map(|day| step(metric, Window::Days7, calendar.day_end(day), Some(1.0)));
-            loader.load(rev, now(), &steps).await.unwrap();
+            crate::load(&mut loader, rev, &steps).await.unwrap();
             let mut expected: Vec<String> = (first.0..=last.0)
                 .map(|day| calendar.day_end(model::Day(day)).seconds().to_string())
                 .collect();
@@ -254,7 +256,7 @@ fn the_views_days_are_the_calendars_days_in_every_kind_of_zone() {
                 .await;
             assert!(found.lines().eq(&expected), "{zone}");
             let gone: Vec<RowChange> = steps.iter().map(|step| RowChange::Delete(step.key())).collect();
-            loader.load(rev + 1, now(), &gone).await.unwrap();
+            crate::load(&mut loader, rev + 1, &gone).await.unwrap();
         }
     });
 }

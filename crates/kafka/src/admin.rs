@@ -1,0 +1,183 @@
+//! The topics as they are, held against the topics as they must be; and making those that are missing.
+
+use crate::client;
+use crate::error::Error;
+use crate::member::ANSWER_WITHIN;
+use crate::settings::KafkaSettings;
+use crate::topics::TopicSpec;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use std::collections::BTreeMap;
+
+/// How a topic stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is as it must be.
+    Good,
+    /// It does not exist.
+    Missing,
+    /// It exists and differs, each in words with what it must be.
+    Differs(Vec<String>),
+}
+
+/// Asks and changes a cluster.
+pub struct Admin {
+    client: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+    brokers: String,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Makes a client; nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`Error::Client`].
+    pub fn new(settings: &KafkaSettings) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Client { what: "a runtime", reason: error.to_string() })?;
+        let client = client::admin(settings).create().map_err(Error::client("an admin client"))?;
+        Ok(Self { client, runtime, brokers: settings.brokers.clone() })
+    }
+
+    /// The partitions of every topic.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] when no broker answers.
+    pub fn partitions(&self) -> Result<BTreeMap<String, u32>, Error> {
+        let metadata = self
+            .client
+            .inner()
+            .fetch_metadata(None, ANSWER_WITHIN)
+            .map_err(|error| Error::Consume(format!("no answer from {}: {error}", self.brokers)))?;
+        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        Ok(topics
+            .map(|topic| (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or(0)))
+            .collect())
+    }
+
+    /// How many brokers answer.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] when none does.
+    pub fn brokers(&self) -> Result<usize, Error> {
+        let metadata = self.client.inner().fetch_metadata(None, ANSWER_WITHIN);
+        metadata
+            .map(|metadata| metadata.brokers().len())
+            .map_err(|error| Error::Consume(format!("no answer from {}: {error}", self.brokers)))
+    }
+
+    /// How each topic stands.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] when no broker answers.
+    pub fn standing(&self, specs: &[TopicSpec]) -> Result<Vec<Standing>, Error> {
+        let there = self.partitions()?;
+        let asked: Vec<ResourceSpecifier<'_>> = specs
+            .iter()
+            .filter(|spec| there.contains_key(&spec.name))
+            .map(|spec| ResourceSpecifier::Topic(&spec.name))
+            .collect();
+        let described = if asked.is_empty() {
+            Vec::new()
+        } else {
+            self.runtime
+                .block_on(self.client.describe_configs(&asked, &options()))
+                .map_err(|error| Error::Consume(format!("the topics' settings: {error}")))?
+        };
+        let mut configs: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for resource in described.into_iter().flatten() {
+            if let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = resource.specifier {
+                let entries = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+                configs.insert(name, entries.collect());
+            }
+        }
+        Ok(specs
+            .iter()
+            .map(|spec| match there.get(&spec.name) {
+                None => Standing::Missing,
+                Some(partitions) => differences(spec, *partitions, configs.get(&spec.name)),
+            })
+            .collect())
+    }
+
+    /// Makes topics. One that is there already stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Topic`] for the first that cannot be made.
+    pub fn create(&self, specs: &[&TopicSpec], replication: i32) -> Result<(), Error> {
+        let configs: Vec<Vec<(&str, String)>> = specs.iter().map(|spec| spec.config()).collect();
+        let topics: Vec<NewTopic<'_>> = specs
+            .iter()
+            .zip(&configs)
+            .map(|(spec, config)| {
+                let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
+                let new = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(replication));
+                config.iter().fold(new, |new, (key, value)| new.set(key, value))
+            })
+            .collect();
+        let made = self
+            .runtime
+            .block_on(self.client.create_topics(&topics, &options()))
+            .map_err(|error| Error::Consume(format!("making topics: {error}")))?;
+        for result in made {
+            match result {
+                Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) => return Err(Error::Topic { topic, reason: code.to_string() }),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN))
+}
+
+fn differences(spec: &TopicSpec, partitions: u32, config: Option<&BTreeMap<String, String>>) -> Standing {
+    let mut differences = Vec::new();
+    if partitions != spec.partitions {
+        differences.push(format!("{partitions} partitions, not {}", spec.partitions));
+    }
+    for (key, wanted) in spec.config() {
+        let is = config.and_then(|config| config.get(key)).map_or("unknown", String::as_str);
+        let enough = key == "max.message.bytes"
+            && is.parse::<u64>().ok().zip(wanted.parse().ok()).is_some_and(|(is, wanted): (u64, u64)| is >= wanted);
+        // How long records are kept beyond what is needed is the operator's choice.
+        let longer = key == "retention.ms"
+            && (is == "-1"
+                || is.parse::<u64>().ok().zip(wanted.parse().ok()).is_some_and(|(is, wanted): (u64, u64)| is >= wanted));
+        if is != wanted && !enough && !longer {
+            differences.push(format!("{key} is {is}, not {wanted}"));
+        }
+    }
+    if differences.is_empty() { Standing::Good } else { Standing::Differs(differences) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::Topics;
+
+    #[test]
+    fn a_topic_with_another_policy_differs_and_one_that_takes_more_does_not() {
+        let specs = Topics::new("x.").specs(3, ["github"]);
+        let events = specs.iter().find(|spec| spec.name == "x.events").unwrap();
+        let mut config: BTreeMap<String, String> =
+            events.config().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        assert_eq!(differences(events, 3, Some(&config)), Standing::Good);
+        config.insert("max.message.bytes".to_owned(), "99999999".to_owned());
+        config.insert("retention.ms".to_owned(), "-1".to_owned());
+        assert_eq!(differences(events, 3, Some(&config)), Standing::Good);
+        config.insert("cleanup.policy".to_owned(), "compact".to_owned());
+        let Standing::Differs(found) = differences(events, 2, Some(&config)) else { panic!("it differs") };
+        assert_eq!(found, ["2 partitions, not 3", "cleanup.policy is compact, not delete"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! The clients' settings. Everything that exactly-once rests on is set here and cannot be overridden.
+
+use crate::settings::KafkaSettings;
+use crate::topics::{LARGE_RECORD_BYTES, Stage};
+use rdkafka::ClientConfig;
+
+/// Most kilobytes that one consumer fetches ahead.
+const FETCHED_KILOBYTES: u32 = 32 * 1024;
+/// Most kilobytes that one producer holds.
+const PRODUCED_KILOBYTES: u32 = 64 * 1024;
+/// Most records that one producer holds.
+const PRODUCED_RECORDS: u32 = 500_000;
+
+fn base(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", format!("streamgauge-{}", settings.instance))
+        .set("allow.auto.create.topics", "false")
+        // A connection that was merely idle is no fault.
+        .set("log.connection.close", "false")
+        .set("socket.keepalive.enable", "true")
+        .set("reconnect.backoff.max.ms", "2000");
+    config
+}
+
+/// A client that asks and administers.
+pub fn admin(settings: &KafkaSettings) -> ClientConfig {
+    base(settings)
+}
+
+/// A member of a stage's group: it sees committed records only, and commits nothing by itself.
+pub fn member(settings: &KafkaSettings, stage: Stage) -> ClientConfig {
+    let mut config = reader(settings);
+    config
+        .set("group.id", settings.topics.group(stage))
+        // Tasks are moved as a whole: all of a member's partitions go before any comes.
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 5).to_string())
+        .set("max.poll.interval.ms", "300000")
+        .set("topic.metadata.refresh.interval.ms", "10000");
+    config
+}
+
+/// A reader without a group: of a changelog, of the catalog.
+pub fn reader(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = base(settings);
+    config
+        // librdkafka wants a group even where none is joined.
+        .set("group.id", format!("{}reader", settings.topics.group(Stage::Ingest)))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.message.max.bytes", "4194304")
+        .set("queued.min.messages", "100000")
+        .set("queued.max.messages.kbytes", FETCHED_KILOBYTES.to_string());
+    config
+}
+
+/// A producer without transactions, for what one command sends.
+pub fn producer(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = base(settings);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "2")
+        .set("batch.size", "1000000")
+        .set("message.max.bytes", LARGE_RECORD_BYTES.to_string())
+        .set("queue.buffering.max.kbytes", PRODUCED_KILOBYTES.to_string())
+        .set("queue.buffering.max.messages", PRODUCED_RECORDS.to_string());
+    config
+}
+
+/// A transactional producer. A record that cannot be delivered fails before its transaction times out.
+pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> ClientConfig {
+    let timeout_ms = settings.transaction_timeout.as_millis();
+    let mut config = producer(settings);
+    config
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", timeout_ms.to_string())
+        .set("message.timeout.ms", (timeout_ms * 2 / 3).to_string());
+    config
+}

@@ -1,0 +1,302 @@
+//! The thread of the ingest stage: raw records become events, sent to their homes. It has no state, so one producer
+//! serves all partitions of the process; the group's generation fences it.
+
+use crate::catalog::{Follower, Revision};
+use crate::error::Error;
+use crate::member::{Member, Moved};
+use crate::out::{Out, encode_event, header};
+use crate::session::{EosError, EosSession, Position, RdkafkaSession};
+use crate::stage::is_final;
+use crate::stats::{StageStats, Status};
+use crate::task::Context;
+use crate::topics::Stage;
+use correlate::{Address, Route, partition_of, route};
+use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin, RawRecord};
+use model::{DeliveryEvent, HomeKey, Text, Timestamp};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use sources::{Outcome, Rejection, SourceSettings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest wait for a record.
+const POLL: Duration = Duration::from_millis(50);
+/// The shortest time for which a batch is gathered.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Works until it is told to stop.
+///
+/// # Errors
+/// Why the stage cannot go on; it may be started again.
+pub fn run(
+    context: &Context,
+    sources: &SourceSettings,
+    catalog: &Follower,
+    stats: &StageStats,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
+    let pattern = context.settings.topics.raw_pattern();
+    let mapped = context.settings.mapped.keys().map(String::as_str);
+    let subscribed: Vec<&str> = std::iter::once(pattern.as_str()).chain(mapped).collect();
+    let member = Member::join(&context.settings, Stage::Ingest, &subscribed)?;
+    let mut ingest = Ingest {
+        context,
+        sources,
+        stats,
+        member,
+        session: open(context)?,
+        waiting: Vec::new(),
+        waiting_bytes: 0,
+        since: None,
+        next: BTreeMap::new(),
+        last_transaction: Duration::ZERO,
+    };
+    while !stop.load(Ordering::Relaxed) {
+        ingest.follow()?;
+        ingest.gather()?;
+        if ingest.is_due() {
+            ingest.work(&catalog.newest())?;
+        }
+        ingest.stats.holds(ingest.next.len(), ingest.member.lag());
+    }
+    if ingest.waiting.is_empty() { Ok(()) } else { ingest.work(&catalog.newest()) }
+}
+
+fn open(context: &Context) -> Result<RdkafkaSession, Error> {
+    let id = context.settings.topics.transactional_id(Stage::Ingest, &context.settings.instance);
+    RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction("ingest"))
+}
+
+struct Ingest<'a> {
+    context: &'a Context,
+    sources: &'a SourceSettings,
+    stats: &'a StageStats,
+    member: Member,
+    session: RdkafkaSession,
+    waiting: Vec<RawRecord>,
+    waiting_bytes: usize,
+    since: Option<Instant>,
+    /// The next offset to read of each partition, what waits included.
+    next: BTreeMap<(String, i32), i64>,
+    last_transaction: Duration,
+}
+
+impl Ingest<'_> {
+    /// Does what the group asks for. What waits is thrown away: its next owner reads it.
+    fn follow(&mut self) -> Result<(), Error> {
+        while let Some(moved) = self.member.moved() {
+            self.forget();
+            self.next.clear();
+            match moved {
+                Moved::Assigned(partitions) => {
+                    tracing::info!(stage = %Stage::Ingest, partitions = partitions.len(), "assigned");
+                    let committed = self.member.committed(&partitions)?;
+                    self.next =
+                        partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
+                    self.member.assign(&self.positions())?;
+                    self.stats.set_status(Status::Running);
+                }
+                Moved::Revoked | Moved::Lost => self.stats.set_status(Status::Starting),
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.waiting.clear();
+        (self.waiting_bytes, self.since) = (0, None);
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        self.next
+            .iter()
+            .map(|((topic, partition), offset)| Position {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *offset,
+            })
+            .collect()
+    }
+
+    fn interval(&self) -> Duration {
+        (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= self.context.settings.batch_records
+            || self.waiting_bytes >= self.context.settings.batch_bytes
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_full() || self.since.is_some_and(|since| since.elapsed() >= self.interval())
+    }
+
+    fn gather(&mut self) -> Result<(), Error> {
+        let left = self.since.map(|since| self.interval().saturating_sub(since.elapsed()));
+        let mut wait = left.map_or(POLL, |left| left.min(POLL));
+        for _ in 0..64 {
+            if self.is_full() {
+                break;
+            }
+            let Some(message) = self.member.poll(wait)? else { break };
+            wait = Duration::ZERO;
+            let Some(next) = self.next.get_mut(&(message.topic().to_owned(), message.partition())) else {
+                continue;
+            };
+            if message.offset() < *next {
+                continue;
+            }
+            *next = message.offset() + 1;
+            let source = self.context.settings.source_of(message.topic()).unwrap_or_default();
+            let record = raw_record(&message, source);
+            self.waiting_bytes += record.body.len();
+            self.since.get_or_insert_with(Instant::now);
+            self.waiting.push(record);
+        }
+        Ok(())
+    }
+
+    /// Processes what waits, in one transaction. After one that failed everything is read again from what is
+    /// committed.
+    fn work(&mut self, catalog: &Revision) -> Result<(), Error> {
+        let started = Instant::now();
+        let done = self.attempt(catalog);
+        self.last_transaction = started.elapsed();
+        self.forget();
+        match done {
+            Ok(()) => {
+                self.stats.committed(self.last_transaction);
+                Ok(())
+            }
+            Err(error) => {
+                self.stats.failed();
+                if matches!(error, EosError::Abort(_))
+                    && let Err(error) = self.session.abort()
+                {
+                    tracing::warn!(%error, "aborting");
+                }
+                let error = Error::transaction("ingest")(error);
+                if is_final(&error) {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "the records are read again");
+                std::thread::sleep(Duration::from_millis(200));
+                self.session = open(self.context)?;
+                let partitions: Vec<_> = self.next.keys().cloned().collect();
+                let committed = self.member.committed(&partitions)?;
+                self.next = partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
+                self.member.assign(&self.positions())
+            }
+        }
+    }
+
+    fn attempt(&mut self, catalog: &Revision) -> Result<(), EosError> {
+        if self.session.is_suspect() {
+            let id = self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
+            self.session = RdkafkaSession::open(&self.context.settings, &id)?;
+        }
+        self.session.begin()?;
+        let mut out = Out {
+            session: &mut self.session,
+            topics: &self.context.settings.topics,
+            task: 0,
+            tasks: self.context.tasks,
+            rev: 0,
+            definition: &self.context.definition,
+            catalog: catalog.offset,
+            now_ms: crate::now().micros().div_euclid(1_000),
+            records: 0,
+            dead_letters: 0,
+        };
+        let mut outcomes: BTreeMap<(&'static str, Text), u64> = BTreeMap::new();
+        for record in &self.waiting {
+            let outcome = match sources::read(record, self.sources) {
+                Outcome::Emit(events) => {
+                    for event in &events {
+                        send(&mut out, event, catalog)?;
+                    }
+                    ("emitted", Text::default())
+                }
+                Outcome::Drop(reason) => ("dropped", reason),
+                Outcome::Reject(rejection) => {
+                    out.letter(&letter(record, &rejection))?;
+                    ("rejected", rejection.reason)
+                }
+            };
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        self.stats.worked(self.waiting.len() as u64, out.records, out.dead_letters);
+        let positions: Vec<Position> =
+            self.positions().into_iter().filter(|position| position.offset >= 0).collect();
+        self.session.commit(&positions, self.member.group())?;
+        for ((outcome, reason), count) in outcomes {
+            self.stats.outcome(outcome, reason.as_str(), count);
+        }
+        Ok(())
+    }
+}
+
+/// Sends an event to each task that holds one of its homes, once.
+fn send<S: EosSession>(out: &mut Out<'_, S>, event: &DeliveryEvent, catalog: &Revision) -> Result<(), EosError> {
+    let value = encode_event(event);
+    match route(&catalog.catalog, event) {
+        Route::To(targets) => {
+            let mut sent = BTreeSet::new();
+            for (address, _) in targets {
+                let home = if let Address::Home(key) = &address { Some(key) } else { None };
+                for task in out.tasks_of(&address) {
+                    if sent.insert(task) {
+                        out.event(&value, home, task)?;
+                    }
+                }
+            }
+            Ok(())
+        }
+        // Of no home: any task hands it on to the archive, always the same one.
+        Route::Archive(_) => {
+            let task = partition_of(&HomeKey::new(event.id.as_str()), out.tasks);
+            out.event(&value, None, task)
+        }
+    }
+}
+
+/// A raw record as it lies in its topic.
+pub fn raw_record(message: &BorrowedMessage<'_>, source: &str) -> RawRecord {
+    let mut received_at = None;
+    let mut headers = Vec::new();
+    for held in message.headers().into_iter().flat_map(Headers::iter) {
+        let Some(value) = held.value.and_then(|value| std::str::from_utf8(value).ok()) else { continue };
+        if held.key == header::RECEIVED_AT {
+            received_at = Timestamp::parse(value).ok();
+        } else {
+            headers.push((Text::new(held.key.to_ascii_lowercase()), value.to_owned()));
+        }
+    }
+    let stamped = message.timestamp().to_millis().map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)));
+    RawRecord {
+        source: Text::new(source),
+        headers,
+        body: message.payload().unwrap_or_default().to_vec(),
+        received_at: received_at.or(stamped).unwrap_or_else(crate::now),
+        origin: Origin {
+            topic: Text::new(message.topic()),
+            partition: u32::try_from(message.partition()).unwrap_or(0),
+            offset: u64::try_from(message.offset()).unwrap_or(0),
+        },
+    }
+}
+
+/// A record that a source refused, cut to what a dead letter keeps.
+pub fn letter(record: &RawRecord, rejection: &Rejection) -> DeadLetter {
+    let kept = record.body.len().min(DEAD_LETTER_BODY_BYTES);
+    DeadLetter {
+        source: record.source.clone(),
+        reason: rejection.reason.clone(),
+        detail: rejection.detail.clone(),
+        origin: record.origin.clone(),
+        received_at: record.received_at,
+        headers: record.headers.clone(),
+        body: record.body.get(..kept).unwrap_or_default().to_vec(),
+        body_bytes: record.body.len() as u64,
+    }
+}

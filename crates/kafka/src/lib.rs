@@ -1,0 +1,46 @@
+//! Runs the stages on Kafka: a consumer group each, a task for each partition, a transaction for each batch.
+//!
+//! ```text
+//! raw.<source> ─ ingest ─► events ─ correlate ─► facts ─────────────────┐
+//!                            ▲ messages ┘ └► contributions ─ aggregate ─► metrics ─┴─ load ─► ClickHouse
+//! ```
+//!
+//! A task is a stage and a partition. Its state is its changelog; its transaction holds outputs, changelog,
+//! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
+//! a process follows its group.
+
+pub mod admin;
+pub mod catalog;
+pub mod checkpoint;
+pub mod client;
+pub mod error;
+pub mod member;
+pub mod out;
+pub mod raw;
+pub mod run;
+pub mod session;
+pub mod settings;
+pub mod stats;
+pub mod topics;
+
+mod ingest;
+mod load;
+mod restore;
+mod stage;
+mod task;
+mod worker;
+
+pub use error::Error;
+pub use run::{Plan, Running};
+pub use settings::KafkaSettings;
+pub use stats::{Snapshot, StageStats, Status};
+pub use topics::{Stage, Topics};
+
+use model::Timestamp;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,199 @@
+//! The thread of the load stage: rows and events go into ClickHouse. Offsets are committed after the inserts are
+//! acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
+
+use crate::error::Error;
+use crate::member::{Member, Moved};
+use crate::out::header;
+use crate::session::Position;
+use crate::stats::{StageStats, Status};
+use crate::task::Context;
+use crate::topics::Stage;
+use model::fact::RowChange;
+use model::{DeliveryEvent, Text, Timestamp};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use warehouse::rows::Stamp;
+use warehouse::{Client, Limits, Loader};
+
+/// The longest wait for a record.
+const POLL: Duration = Duration::from_millis(50);
+/// The shortest time for which rows are gathered: many small inserts cost the server more than one large one.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// Most rows that are gathered.
+const GATHERED_ROWS: usize = 200_000;
+/// Most bytes of rows that are gathered, roughly.
+const GATHERED_BYTES: usize = 64 << 20;
+
+/// Works until it is told to stop.
+///
+/// # Errors
+/// Why the stage cannot go on; it may be started again.
+pub fn run(
+    context: &Context,
+    client: &Client,
+    handle: &Handle,
+    stats: &StageStats,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
+    let topics = &context.settings.topics;
+    let member = Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
+    let mut load = Load {
+        context,
+        handle,
+        stats,
+        member,
+        loader: Loader::new(client.clone(), Limits::default()),
+        next: BTreeMap::new(),
+        moved: BTreeMap::new(),
+        since: None,
+        records: 0,
+        last_load: Duration::ZERO,
+    };
+    while !stop.load(Ordering::Relaxed) {
+        load.follow()?;
+        load.gather()?;
+        if load.is_due() {
+            load.flush()?;
+        }
+        load.stats.holds(load.next.len(), load.member.lag());
+    }
+    if load.since.is_some() { load.flush() } else { Ok(()) }
+}
+
+struct Load<'a> {
+    context: &'a Context,
+    handle: &'a Handle,
+    stats: &'a StageStats,
+    member: Member,
+    loader: Loader,
+    /// The next offset to read of each partition.
+    next: BTreeMap<(String, i32), i64>,
+    /// Those of `next` that moved since the last commit.
+    moved: BTreeMap<(String, i32), i64>,
+    since: Option<Instant>,
+    records: u64,
+    last_load: Duration,
+}
+
+impl Load<'_> {
+    fn follow(&mut self) -> Result<(), Error> {
+        while let Some(moved) = self.member.moved() {
+            self.loader.clear();
+            (self.since, self.records) = (None, 0);
+            self.next.clear();
+            self.moved.clear();
+            match moved {
+                Moved::Assigned(partitions) => {
+                    tracing::info!(stage = %Stage::Load, partitions = partitions.len(), "assigned");
+                    let committed = self.member.committed(&partitions)?;
+                    self.next =
+                        partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
+                    self.member.assign(&positions(&self.next))?;
+                    self.stats.set_status(Status::Running);
+                }
+                Moved::Revoked | Moved::Lost => self.stats.set_status(Status::Starting),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let (rows, bytes) = self.loader.buffered();
+        rows >= GATHERED_ROWS || bytes >= GATHERED_BYTES
+    }
+
+    fn interval(&self) -> Duration {
+        (self.last_load * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_full() || self.since.is_some_and(|since| since.elapsed() >= self.interval())
+    }
+
+    fn gather(&mut self) -> Result<(), Error> {
+        let left = self.since.map(|since| self.interval().saturating_sub(since.elapsed()));
+        let mut wait = left.map_or(POLL, |left| left.min(POLL));
+        for _ in 0..64 {
+            let Some(message) = self.member.poll(wait)? else { break };
+            wait = Duration::ZERO;
+            let partition = (message.topic().to_owned(), message.partition());
+            let Some(next) = self.next.get_mut(&partition) else { continue };
+            if message.offset() < *next {
+                continue;
+            }
+            *next = message.offset() + 1;
+            self.moved.insert(partition, *next);
+            self.since.get_or_insert_with(Instant::now);
+            self.records += 1;
+            take(&mut self.loader, &message, &self.context.settings.topics.events, self.stats);
+        }
+        Ok(())
+    }
+
+    /// Inserts what was gathered, then commits its offsets.
+    fn flush(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        let report = self.handle.block_on(self.loader.flush())?;
+        if let Err(error) = self.member.commit(&positions(&self.moved)) {
+            // The rows are in; whoever reads these records again changes nothing.
+            tracing::warn!(%error, "offsets of loaded rows were not committed");
+        }
+        self.last_load = started.elapsed();
+        self.stats.worked(self.records, report.total(), 0);
+        self.stats.outcome("insert", "", report.inserts);
+        self.stats.outcome("retry", "", report.retries);
+        self.stats.committed(self.last_load);
+        self.moved.clear();
+        (self.since, self.records) = (None, 0);
+        Ok(())
+    }
+}
+
+fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
+    next.iter()
+        .map(|((topic, partition), offset)| Position {
+            topic: topic.clone(),
+            partition: *partition,
+            offset: *offset,
+        })
+        .collect()
+}
+
+/// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
+/// its place, and stays in its topic.
+fn take(loader: &mut Loader, message: &BorrowedMessage<'_>, events: &str, stats: &StageStats) {
+    let value = message.payload().unwrap_or_default();
+    let ms = message.timestamp().to_millis().unwrap_or(0);
+    let computed_at = Timestamp::from_micros(ms.saturating_mul(1_000));
+    let task = u32::try_from(message.partition()).unwrap_or(0);
+    let taken = if message.topic() == events {
+        model::avro::decode::<DeliveryEvent>(value)
+            .map(|event| loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at }))
+    } else {
+        let (rev, definition) = row_headers(message);
+        model::avro::decode::<RowChange>(value)
+            .map(|change| loader.push(&change, Stamp { task, rev, computed_at }, &definition))
+    };
+    if let Err(error) = taken {
+        stats.outcome("unreadable", message.topic(), 1);
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        tracing::error!(topic, partition, offset, %error, "a record cannot be loaded and is passed over");
+    }
+}
+
+fn row_headers(message: &BorrowedMessage<'_>) -> (u64, Text) {
+    let (mut rev, mut definition) = (0, Text::default());
+    for held in message.headers().into_iter().flat_map(Headers::iter) {
+        match (held.key, held.value) {
+            (header::REV, Some(value)) => rev = value.try_into().map_or(0, u64::from_be_bytes),
+            (header::DEFINITION, Some(value)) => {
+                definition = Text::new(std::str::from_utf8(value).unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    (rev, definition)
+}

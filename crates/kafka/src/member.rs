@@ -1,0 +1,192 @@
+//! A member of a stage's consumer group. The callbacks of librdkafka become one closed enum, [`Moved`].
+
+use crate::client;
+use crate::error::Error;
+use crate::session::Position;
+use crate::settings::KafkaSettings;
+use crate::topics::Stage;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, Statistics, TopicPartitionList};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long the broker may take to answer a question.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// What the group did with this member's partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// These are its partitions now. Nothing is read until [`Member::assign`].
+    Assigned(Vec<(String, i32)>),
+    /// All of them are taken away, in order.
+    Revoked,
+    /// All of them were taken away before it was told: others may work on them.
+    Lost,
+}
+
+/// What librdkafka tells a member.
+#[derive(Debug, Default)]
+pub struct MemberContext {
+    moved: Mutex<VecDeque<Moved>>,
+    lag: Mutex<Option<i64>>,
+}
+
+impl ClientContext for MemberContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "consumer");
+    }
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let lag = partitions.filter(|partition| partition.consumer_lag >= 0).map(|partition| partition.consumer_lag);
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(lag.sum());
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
+        let moved = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                // Nothing is read before the tasks are restored.
+                if let Err(error) = consumer.assign(&TopicPartitionList::new()) {
+                    tracing::error!(%error, "assignment");
+                }
+                let partitions = tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+                Moved::Assigned(partitions)
+            }
+            _ => {
+                let moved = if consumer.assignment_lost() { Moved::Lost } else { Moved::Revoked };
+                if let Err(error) = consumer.unassign() {
+                    tracing::error!(%error, "revocation");
+                }
+                moved
+            }
+        };
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).push_back(moved);
+    }
+}
+
+/// A member of a stage's consumer group, used by one thread.
+pub struct Member {
+    consumer: BaseConsumer<MemberContext>,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Joins the group of a stage; `topics` may be patterns that begin with `^`.
+    ///
+    /// # Errors
+    /// [`Error::Client`] for settings that librdkafka refuses.
+    pub fn join(settings: &KafkaSettings, stage: Stage, topics: &[&str]) -> Result<Self, Error> {
+        let mut config = client::member(settings, stage);
+        config.set("statistics.interval.ms", "2000");
+        let consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(MemberContext::default()).map_err(Error::client("a consumer"))?;
+        consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
+        Ok(Self { consumer })
+    }
+
+    /// The next record, if one comes in time. Callbacks run in here.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] for what does not pass by itself.
+    pub fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'_>>, Error> {
+        match self.consumer.poll(timeout) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(message)),
+            Some(Err(error)) if passes(&error) => {
+                tracing::warn!(%error, "reading waits");
+                Ok(None)
+            }
+            Some(Err(error)) => Err(Error::Consume(error.to_string())),
+        }
+    }
+
+    /// What the group did since this was asked last.
+    pub fn moved(&self) -> Option<Moved> {
+        self.consumer.context().moved.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Records that wait in the member's partitions, as last reported.
+    pub fn lag(&self) -> Option<i64> {
+        *self.consumer.context().lag.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads these partitions from these offsets on, and no others.
+    ///
+    /// # Errors
+    /// [`Error::Consume`].
+    pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for position in positions {
+            let offset = if position.offset < 0 { Offset::Beginning } else { Offset::Offset(position.offset) };
+            list.add_partition_offset(&position.topic, position.partition, offset)
+                .map_err(|error| Error::Consume(error.to_string()))?;
+        }
+        self.consumer.assign(&list).map_err(|error| Error::Consume(error.to_string()))
+    }
+
+    /// The group's committed offsets, in the order of `partitions`.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] when the broker does not answer in time.
+    pub fn committed(&self, partitions: &[(String, i32)]) -> Result<Vec<Option<i64>>, Error> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        let failed = |error: KafkaError| Error::Consume(format!("committed offsets: {error}"));
+        let committed = self.consumer.committed_offsets(list, ANSWER_WITHIN).map_err(failed)?;
+        let offset = |(topic, partition): &(String, i32)| {
+            let element = committed.find_partition(topic, *partition)?;
+            if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None }
+        };
+        Ok(partitions.iter().map(offset).collect())
+    }
+
+    /// Commits offsets outside a transaction: for what was acknowledged elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Consume`].
+    pub fn commit(&self, positions: &[Position]) -> Result<(), Error> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for position in positions {
+            list.add_partition_offset(&position.topic, position.partition, Offset::Offset(position.offset))
+                .map_err(|error| Error::Consume(error.to_string()))?;
+        }
+        self.consumer
+            .commit(&list, rdkafka::consumer::CommitMode::Sync)
+            .map_err(|error| Error::Consume(format!("committing offsets: {error}")))
+    }
+
+    /// This member in its group, as of now: to be asked for right before a commit.
+    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+}
+
+/// Whether librdkafka goes on by itself after an error.
+fn passes(error: &KafkaError) -> bool {
+    !matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::PollExceeded
+                | RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::FencedInstanceId
+        )
+    ) && !matches!(error, KafkaError::MessageConsumptionFatal(_))
+}

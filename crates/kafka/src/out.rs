@@ -1,0 +1,216 @@
+//! What a stage writes in a transaction: which topic, partition, key and headers each kind of output has.
+
+use crate::session::{EosError, EosSession, OutRecord};
+use crate::topics::Topics;
+use correlate::{Address, Message, partition_of};
+use model::fact::RowChange;
+use model::metric::Contribution;
+use model::raw::DeadLetter;
+use model::{DeliveryEvent, HomeKey};
+
+/// Headers of records.
+pub mod header {
+    /// Of an event: the offset of the catalog that routed it, eight bytes.
+    pub const CATALOG: &str = "catalog";
+    /// Of a row: its version, eight bytes.
+    pub const REV: &str = "rev";
+    /// Of a row: the hash of the definitions that made it.
+    pub const DEFINITION: &str = "definition";
+    /// Of a raw record: when it was received, where that is not the record's own time.
+    pub const RECEIVED_AT: &str = "streamgauge-received-at";
+    /// Of a dead letter: the counted word.
+    pub const REASON: &str = "reason";
+    /// Of a dead letter: what exactly, where, and how to mend it.
+    pub const DETAIL: &str = "detail";
+    /// Of a dead letter: the source that refused it.
+    pub const SOURCE: &str = "source";
+    /// Of a dead letter: the topic that it came from.
+    pub const TOPIC: &str = "topic";
+    /// Of a dead letter: the partition.
+    pub const PARTITION: &str = "partition";
+    /// Of a dead letter: the offset.
+    pub const OFFSET: &str = "offset";
+    /// Of a dead letter: how long the body was, in bytes.
+    pub const BODY_BYTES: &str = "body-bytes";
+    /// What the record's own headers begin with in a dead letter.
+    pub const OWN: &str = "record.";
+}
+
+/// The version of what is written to `messages`.
+const MESSAGE_VERSION: u8 = 1;
+
+/// Writes one transaction's outputs.
+pub struct Out<'a, S> {
+    /// Where they go.
+    pub session: &'a mut S,
+    /// The topics' names.
+    pub topics: &'a Topics,
+    /// The task that writes.
+    pub task: u32,
+    /// How many tasks there are.
+    pub tasks: u32,
+    /// The version of its rows.
+    pub rev: u64,
+    /// The hash of its definitions.
+    pub definition: &'a str,
+    /// The offset of its catalog.
+    pub catalog: i64,
+    /// Now, in milliseconds.
+    pub now_ms: i64,
+    /// Records written.
+    pub records: u64,
+    /// Dead letters written.
+    pub dead_letters: u64,
+}
+
+impl<S: EosSession> Out<'_, S> {
+    fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
+        self.records += 1;
+        self.session.produce(record)
+    }
+
+    /// A row of a fact or a dimension.
+    ///
+    /// # Errors
+    /// See [`EosError`]; so for every method.
+    pub fn fact(&mut self, change: &RowChange) -> Result<(), EosError> {
+        let topic = &self.topics.facts;
+        self.row(topic, change)
+    }
+
+    /// A row of a step or a pane.
+    pub fn metric(&mut self, change: &RowChange) -> Result<(), EosError> {
+        let topic = &self.topics.metrics;
+        self.row(topic, change)
+    }
+
+    fn row(&mut self, topic: &str, change: &RowChange) -> Result<(), EosError> {
+        // A row's key is plain data, whose JSON form cannot fail.
+        let key = serde_json::to_vec(&change.key()).unwrap_or_default();
+        let value = model::avro::encode(change);
+        let rev = self.rev.to_be_bytes();
+        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        self.produce(OutRecord {
+            topic,
+            partition: Some(self.task),
+            key: &key,
+            value: Some(&value),
+            headers: &headers,
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// A change of a pane, for the task that holds its scope.
+    pub fn contribution(&mut self, contribution: &Contribution) -> Result<(), EosError> {
+        let scope = contribution.key.scope.as_str();
+        let value = model::avro::encode(contribution);
+        self.produce(OutRecord {
+            topic: &self.topics.contributions,
+            partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),
+            key: scope.as_bytes(),
+            value: Some(&value),
+            headers: &[],
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// An event, for its home (`None`: for the archive only).
+    pub fn event(&mut self, value: &[u8], home: Option<&HomeKey>, task: u32) -> Result<(), EosError> {
+        let catalog = self.catalog.to_be_bytes();
+        self.produce(OutRecord {
+            topic: &self.topics.events,
+            partition: Some(task),
+            key: home.map_or(&[][..], |home| home.as_str().as_bytes()),
+            value: Some(value),
+            headers: &[(header::CATALOG, &catalog)],
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// A message for another task of the correlate stage.
+    pub fn message(&mut self, task: u32, message: &Message) -> Result<(), EosError> {
+        let encoded = postcard::to_extend(message, vec![MESSAGE_VERSION])
+            .map_err(|error| EosError::Fatal(format!("a message cannot be encoded: {error}")))?;
+        let catalog = self.catalog.to_be_bytes();
+        self.produce(OutRecord {
+            topic: &self.topics.messages,
+            partition: Some(task),
+            key: &[],
+            value: Some(&encoded),
+            headers: &[(header::CATALOG, &catalog)],
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// An entry of this task's changelog.
+    pub fn changelog(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), EosError> {
+        self.produce(OutRecord {
+            topic,
+            partition: Some(self.task),
+            key,
+            value,
+            headers: &[],
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// A rejected record.
+    pub fn letter(&mut self, letter: &DeadLetter) -> Result<(), EosError> {
+        self.dead_letters += 1;
+        let (partition, offset) = (letter.origin.partition.to_string(), letter.origin.offset.to_string());
+        let (bytes, received) = (letter.body_bytes.to_string(), letter.received_at.to_string());
+        let own: Vec<(String, &str)> = letter
+            .headers
+            .iter()
+            .map(|(key, value)| (format!("{}{key}", header::OWN), value.as_str()))
+            .collect();
+        let mut headers: Vec<(&str, &[u8])> = vec![
+            (header::REASON, letter.reason.as_str().as_bytes()),
+            (header::DETAIL, letter.detail.as_bytes()),
+            (header::SOURCE, letter.source.as_str().as_bytes()),
+            (header::TOPIC, letter.origin.topic.as_str().as_bytes()),
+            (header::PARTITION, partition.as_bytes()),
+            (header::OFFSET, offset.as_bytes()),
+            (header::BODY_BYTES, bytes.as_bytes()),
+            (header::RECEIVED_AT, received.as_bytes()),
+        ];
+        headers.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_bytes())));
+        self.produce(OutRecord {
+            topic: &self.topics.dlq,
+            partition: None,
+            key: letter.source.as_str().as_bytes(),
+            value: Some(&letter.body),
+            headers: &headers,
+            timestamp_ms: self.now_ms,
+        })
+    }
+
+    /// The tasks that an address means.
+    pub fn tasks_of(&self, address: &Address) -> std::ops::Range<u32> {
+        match address {
+            Address::Home(key) => {
+                let task = partition_of(key, self.tasks);
+                task..task + 1
+            }
+            Address::Task(task) => *task..task + 1,
+            Address::All => 0..self.tasks,
+        }
+    }
+}
+
+/// Reads a message of [`Out::message`].
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn decode_message(bytes: &[u8]) -> Result<Message, String> {
+    match bytes.split_first() {
+        Some((&MESSAGE_VERSION, body)) => postcard::from_bytes(body).map_err(|error| error.to_string()),
+        Some((version, _)) => Err(format!("message of version {version}, this version reads {MESSAGE_VERSION}")),
+        None => Err("an empty message".to_owned()),
+    }
+}
+
+/// An event as it lies in `events`.
+pub fn encode_event(event: &DeliveryEvent) -> Vec<u8> {
+    model::avro::encode(event)
+}

@@ -1,0 +1,177 @@
+//! A task's state, read back from its changelog.
+//!
+//! Committed records only, up to the last stable offset: control records occupy offsets, so the end is where the
+//! broker says that it is, and not one after the last record. The checkpoint says what the state must be; the
+//! state that is found is held against it.
+
+use crate::catalog::Revision;
+use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, LAYOUT, entry_hash};
+use crate::client;
+use crate::error::Error;
+use crate::member::ANSWER_WITHIN;
+use crate::stage::Logic;
+use crate::task::Context;
+use model::table::{ChangelogEntry, RestoreError};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long nothing may come before a restore is given up.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The table number under which keys are no state.
+const RESERVED: u8 = 0;
+
+/// A task's state as it was.
+pub struct Restored<L> {
+    /// The task.
+    pub logic: L,
+    /// The catalog by which it was concluded.
+    pub catalog: Revision,
+    /// The checkpoint; `None`: the task is new.
+    pub checkpoint: Option<Checkpoint>,
+    /// Records read.
+    pub entries_read: u64,
+}
+
+/// Restores a task. `make` makes an empty one: with the catalog that its state was concluded by (file, text,
+/// offset), where one is kept.
+///
+/// # Errors
+/// A changelog that cannot be read, or that does not hold what its checkpoint says.
+pub fn restore<L: Logic>(
+    context: &Context,
+    topic: &str,
+    partition: u32,
+    name: &str,
+    make: impl FnOnce(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
+) -> Result<Restored<L>, Error> {
+    let mut live = Live::default();
+    read(context, topic, partition, name, &mut live)?;
+    let state = |source| Error::State { task: name.to_owned(), source };
+    let broken = |source| Error::Restore { task: name.to_owned(), source };
+    let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
+    let (mut logic, catalog) =
+        make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+    let entries_read = live.read;
+    let checkpoint = live
+        .checkpoint
+        .as_deref()
+        .map(|bytes| {
+            postcard::from_bytes::<Checkpoint>(bytes)
+                .map_err(|error| broken(RestoreError::Corrupt { table: RESERVED, reason: error.to_string() }))
+        })
+        .transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        usable(checkpoint, context).map_err(state)?;
+    }
+    let (mut entries, mut hash) = (0_u64, 0_u64);
+    for (key, value) in live.entries {
+        let Some(value) = value else { continue };
+        entries += 1;
+        hash = hash.wrapping_add(entry_hash(&key, &value));
+        logic.state().restore_entry(&ChangelogEntry { key, value: Some(value) }).map_err(broken)?;
+    }
+    let (sequence, wanted, wanted_hash) =
+        checkpoint.as_ref().map_or((0, 0, 0), |kept| (kept.sequence, kept.entries, kept.state_hash));
+    if (entries, hash) != (wanted, wanted_hash) {
+        return Err(state(Disagreement::State { sequence, found: entries, wanted }));
+    }
+    logic.state().restored();
+    Ok(Restored { logic, catalog, checkpoint, entries_read })
+}
+
+fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement> {
+    if checkpoint.layout != LAYOUT {
+        return Err(Disagreement::Layout(checkpoint.layout));
+    }
+    if checkpoint.definition != context.definition {
+        let (found, wanted) = (checkpoint.definition.clone(), context.definition.clone());
+        return Err(Disagreement::Definitions { found, wanted });
+    }
+    if checkpoint.tasks != context.tasks {
+        return Err(Disagreement::Tasks { found: checkpoint.tasks, wanted: context.tasks });
+    }
+    Ok(())
+}
+
+/// The last record of each key.
+#[derive(Default)]
+struct Live {
+    entries: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    checkpoint: Option<Vec<u8>>,
+    catalog: Option<Vec<u8>>,
+    read: u64,
+}
+
+impl Live {
+    fn take(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.read += 1;
+        let value = value.map(<[u8]>::to_vec);
+        match key {
+            CHECKPOINT_KEY => self.checkpoint = value,
+            CATALOG_KEY => self.catalog = value,
+            key => match self.entries.get_mut(key) {
+                Some(kept) => *kept = value,
+                None => _ = self.entries.insert(key.to_vec(), value),
+            },
+        }
+    }
+}
+
+fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut Live) -> Result<(), Error> {
+    let mut config = client::reader(&context.settings);
+    config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
+    let consumer: BaseConsumer = config.create().map_err(Error::client("the consumer of a changelog"))?;
+    let stuck = |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), Offset::Beginning)
+        .map_err(|error| stuck(error.to_string()))?;
+    consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
+    let mut heard = Instant::now();
+    let mut last = "nothing".to_owned();
+    loop {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                live.take(message.key().unwrap_or_default(), message.payload());
+            }
+            // Under read_committed this is the last stable offset: the task's producer was initialised before,
+            // so that nothing is open any more.
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) => last = error.to_string(),
+            None => {}
+        }
+        if heard.elapsed() > SILENCE {
+            return Err(stuck(last));
+        }
+    }
+}
+
+/// The end of a changelog: its last stable offset.
+///
+/// # Errors
+/// When the broker does not answer in time.
+pub fn end(context: &Context, topic: &str, partition: u32, name: &str) -> Result<i64, Error> {
+    let consumer: BaseConsumer =
+        client::reader(&context.settings).create().map_err(Error::client("the consumer of a changelog"))?;
+    let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+    let watermarks = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
+    watermarks.map(|(_, end)| end).map_err(|error| Error::RestoreStuck {
+        task: name.to_owned(),
+        seconds: ANSWER_WITHIN.as_secs(),
+        reason: error.to_string(),
+    })
+}
+
+/// A catalog as a changelog keeps it.
+pub fn encode_catalog(revision: &Revision) -> Vec<u8> {
+    postcard::to_allocvec(&(&revision.file, &*revision.text, revision.offset)).unwrap_or_default()
+}
+
+fn decode_catalog(bytes: &[u8]) -> Result<(String, String, i64), RestoreError> {
+    postcard::from_bytes(bytes)
+        .map_err(|error| RestoreError::Corrupt { table: RESERVED, reason: error.to_string() })
+}

@@ -1,0 +1,175 @@
+//! Starts the stages of this process, each on a thread of its own, and keeps them running.
+//!
+//! A stage that fails is started again after a pause that doubles: nothing it had not committed counts, so it goes
+//! on where it was. How it stands is in its [`StageStats`].
+
+use crate::catalog::{Follower, ReadCatalog};
+use crate::client;
+use crate::error::Error;
+use crate::member::ANSWER_WITHIN;
+use crate::settings::KafkaSettings;
+use crate::stage::{Aggregate, Correlate};
+use crate::stats::{StageStats, Status};
+use crate::task::Context;
+use crate::topics::Stage;
+use crate::{ingest, load, worker};
+use model::Definitions;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use sources::SourceSettings;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use warehouse::Client;
+
+/// The first pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After so long without a failure the pause is short again.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How often the end is looked for while a stage pauses.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a process runs.
+#[derive(Clone)]
+pub struct Plan {
+    /// How Kafka is reached.
+    pub settings: KafkaSettings,
+    /// What decides a number.
+    pub definitions: Definitions,
+    /// How a source reads.
+    pub sources: SourceSettings,
+    /// How a catalog is read.
+    pub read_catalog: ReadCatalog,
+    /// Which stages.
+    pub stages: Vec<Stage>,
+    /// Where `load` loads; needed by that stage only.
+    pub warehouse: Option<(Client, Handle)>,
+}
+
+/// The stages of this process. Dropping it stops them.
+pub struct Running {
+    stats: Vec<Arc<StageStats>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts the stages.
+    ///
+    /// # Errors
+    /// When a thread cannot be started. What is wrong with Kafka or ClickHouse shows in the stages' status.
+    pub fn start(plan: &Plan) -> Result<Self, Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut running = Self { stats: Vec::new(), stop: stop.clone(), threads: Vec::new() };
+        for stage in plan.stages.iter().copied() {
+            let stats = Arc::new(StageStats::new(stage));
+            running.stats.push(stats.clone());
+            let (plan, stop) = (plan.clone(), stop.clone());
+            let thread = std::thread::Builder::new()
+                .name(stage.as_str().to_owned())
+                .spawn(move || keep_running(stage, &plan, &stats, &stop))
+                .map_err(|error| Error::Thread { stage, reason: error.to_string() })?;
+            running.threads.push(thread);
+        }
+        Ok(running)
+    }
+
+    /// What each stage counts.
+    pub fn stats(&self) -> &[Arc<StageStats>] {
+        &self.stats
+    }
+
+    /// Lets every stage commit what it has, and waits for it.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn keep_running(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) {
+    let mut pause = FIRST_PAUSE;
+    while !stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let Err(error) = run(stage, plan, stats, stop) else { break };
+        stats.holds(0, None);
+        if started.elapsed() >= GOOD_FOR {
+            pause = FIRST_PAUSE;
+        }
+        tracing::error!(%stage, pause_ms = pause.as_millis() as u64, "the stage failed and is started again: {error}");
+        stats.set_status(Status::Failing(error.to_string()));
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    stats.holds(0, None);
+    stats.set_status(Status::Stopped);
+}
+
+fn run(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) -> Result<(), Error> {
+    let context = Context {
+        settings: plan.settings.clone(),
+        definitions: plan.definitions.clone(),
+        definition: plan.definitions.hash(),
+        read_catalog: plan.read_catalog.clone(),
+        tasks: tasks(&plan.settings)?,
+    };
+    let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
+    match stage {
+        Stage::Ingest => ingest::run(&context, &plan.sources, &catalog()?, stats, stop),
+        Stage::Correlate => worker::run::<Correlate>(&context, &catalog()?, stats, stop),
+        Stage::Aggregate => worker::run::<Aggregate>(&context, &catalog()?, stats, stop),
+        Stage::Load => match &plan.warehouse {
+            Some((client, handle)) => load::run(&context, client, handle, stats, stop),
+            None => Err(Error::Client { what: "the loader", reason: "no ClickHouse is configured".to_owned() }),
+        },
+    }
+}
+
+/// How many tasks `correlate` and `aggregate` have: the partitions of the topics between the stages.
+///
+/// # Errors
+/// [`Error::Topic`] for one that is missing or has another number of partitions than the others.
+pub fn tasks(settings: &KafkaSettings) -> Result<u32, Error> {
+    let consumer: BaseConsumer =
+        client::reader(settings).create().map_err(Error::client("a client for the topics' metadata"))?;
+    let mut found: Option<(&str, usize)> = None;
+    for topic in settings.topics.by_task() {
+        let wrong = |reason: String| Error::Topic { topic: topic.to_owned(), reason };
+        let metadata =
+            consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| {
+                wrong(format!("no answer from {}: {error}", settings.brokers))
+            })?;
+        let partitions = metadata
+            .topics()
+            .iter()
+            .find(|known| known.name() == topic && known.error().is_none())
+            .map_or(0, |known| known.partitions().len());
+        match found {
+            _ if partitions == 0 => {
+                return Err(wrong("it does not exist; `streamgauge topics` makes it".to_owned()));
+            }
+            None => found = Some((topic, partitions)),
+            Some((first, count)) if count != partitions => {
+                return Err(wrong(format!(
+                    "it has {partitions} partitions, but {first} has {count}: the topics between the stages need \
+                     the same number; give the run another prefix and make its topics with `streamgauge topics`"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(found.and_then(|(_, count)| u32::try_from(count).ok()).unwrap_or(1))
+}

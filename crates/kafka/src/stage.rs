@@ -1,0 +1,220 @@
+//! What the two stages with state do with a batch. The rest, reading and committing, is the same for both.
+
+use crate::error::Error;
+use crate::out::{Out, decode_message};
+use crate::session::{EosError, EosSession};
+use crate::topics::{Stage, Topics};
+use ::catalog::Catalog;
+use correlate::{Correlator, Message};
+use model::fact::{RowChange, RowKey};
+use model::metric::{Contribution, ContributionKey, Delta};
+use model::table::Stateful;
+use model::{Calendar, Definitions, DeliveryEvent, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use windows::Aggregator;
+
+/// Rows of late corrections that one transaction of the aggregate stage writes, roughly.
+const CORRECTED_ROWS: usize = 20_000;
+/// Rounds in which a task answers itself within one transaction; what is left then goes through the topic.
+const OWN_ROUNDS: usize = 100;
+
+/// Why a record cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// A counted word.
+    pub reason: &'static str,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// What a stage with state does. A task is one of these with its changelog.
+pub trait Logic: Sized {
+    /// A record, decoded.
+    type Input;
+    /// Which stage it is.
+    const STAGE: Stage;
+    /// Its input topics: the group is told of the first; the same partition of the others comes with it.
+    fn inputs(topics: &Topics) -> Vec<String>;
+    /// Its changelog.
+    fn changelog(topics: &Topics) -> &str;
+    /// An empty task.
+    fn new(definitions: &Definitions, catalog: Arc<Catalog>, task: u32, tasks: u32) -> Self;
+    /// Decodes a record of one of the inputs.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: it goes to the dead letters.
+    fn decode(input: usize, value: &[u8]) -> Result<Self::Input, Unreadable>;
+    /// Its state.
+    fn state(&mut self) -> &mut dyn Stateful;
+    /// Takes a newer catalog.
+    fn adopt(&mut self, catalog: Arc<Catalog>);
+    /// Takes a record.
+    fn process(&mut self, input: Self::Input);
+    /// Writes what the records of a batch changed.
+    ///
+    /// # Errors
+    /// See [`EosError`].
+    fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError>;
+    /// Whether there is something to write without new records.
+    fn owes(&self, now: Timestamp) -> bool;
+    /// Writes some of it.
+    ///
+    /// # Errors
+    /// See [`EosError`].
+    fn punctuate<S: EosSession>(&mut self, now: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError>;
+}
+
+/// The correlate stage.
+#[derive(Debug)]
+pub struct Correlate {
+    correlator: Correlator,
+    /// Whether something came since the dimensions were told.
+    told: Option<Timestamp>,
+}
+
+/// How often the dimensions are looked at while nothing comes: teams change with the calendar.
+const DIMENSIONS_EVERY_S: i64 = 3_600;
+
+impl Logic for Correlate {
+    type Input = Message;
+    const STAGE: Stage = Stage::Correlate;
+
+    fn inputs(topics: &Topics) -> Vec<String> {
+        vec![topics.events.clone(), topics.messages.clone()]
+    }
+    fn changelog(topics: &Topics) -> &str {
+        &topics.correlate_changelog
+    }
+    fn new(definitions: &Definitions, catalog: Arc<Catalog>, task: u32, tasks: u32) -> Self {
+        Self { correlator: Correlator::new(definitions.clone(), catalog, task, tasks), told: None }
+    }
+    fn decode(input: usize, value: &[u8]) -> Result<Message, Unreadable> {
+        if input == 0 {
+            let event: DeliveryEvent = model::avro::decode(value)
+                .map_err(|error| Unreadable { reason: "unknown_schema", detail: error.to_string() })?;
+            return Ok(Message::Event(Arc::new(event)));
+        }
+        decode_message(value).map_err(|detail| Unreadable { reason: "malformed", detail })
+    }
+    fn state(&mut self) -> &mut dyn Stateful {
+        &mut self.correlator
+    }
+    fn adopt(&mut self, catalog: Arc<Catalog>) {
+        self.correlator.set_catalog(catalog);
+        self.told = None;
+    }
+    fn process(&mut self, input: Message) {
+        self.correlator.process(&input);
+        self.told = None;
+    }
+
+    fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError> {
+        let mut rows: BTreeMap<RowKey, RowChange> = BTreeMap::new();
+        let mut contributions: BTreeMap<ContributionKey, Delta> = BTreeMap::new();
+        for round in 0..=OWN_ROUNDS {
+            let emitted = self.correlator.settle();
+            rows.extend(emitted.rows.into_iter().map(|change| (change.key(), change)));
+            for Contribution { key, delta } in emitted.contributions {
+                contributions.entry(key).or_default().add(&delta, 1);
+            }
+            let mut own = VecDeque::new();
+            for envelope in emitted.messages {
+                for task in out.tasks_of(&envelope.to) {
+                    if task == out.task && round < OWN_ROUNDS {
+                        own.push_back(envelope.message.clone());
+                    } else {
+                        out.message(task, &envelope.message)?;
+                    }
+                }
+            }
+            if own.is_empty() {
+                break;
+            }
+            own.iter().for_each(|message| self.correlator.process(message));
+        }
+        for change in rows.values() {
+            out.fact(change)?;
+        }
+        for (key, delta) in contributions {
+            if !delta.is_zero() {
+                out.contribution(&Contribution { key, delta })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn owes(&self, now: Timestamp) -> bool {
+        self.told.is_none_or(|told| now.since(told).seconds() >= DIMENSIONS_EVERY_S)
+    }
+    fn punctuate<S: EosSession>(&mut self, now: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
+        for change in self.correlator.punctuate(now) {
+            out.fact(&change)?;
+        }
+        self.told = Some(now);
+        Ok(())
+    }
+}
+
+/// The aggregate stage.
+#[derive(Debug)]
+pub struct Aggregate {
+    aggregator: Aggregator,
+}
+
+impl Logic for Aggregate {
+    type Input = Contribution;
+    const STAGE: Stage = Stage::Aggregate;
+
+    fn inputs(topics: &Topics) -> Vec<String> {
+        vec![topics.contributions.clone()]
+    }
+    fn changelog(topics: &Topics) -> &str {
+        &topics.aggregate_changelog
+    }
+    fn new(definitions: &Definitions, _: Arc<Catalog>, _: u32, _: u32) -> Self {
+        // The zone was checked when the configuration was read.
+        let calendar = Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
+        Self { aggregator: Aggregator::new(calendar) }
+    }
+    fn decode(_: usize, value: &[u8]) -> Result<Contribution, Unreadable> {
+        model::avro::decode(value)
+            .map_err(|error| Unreadable { reason: "unknown_schema", detail: error.to_string() })
+    }
+    fn state(&mut self) -> &mut dyn Stateful {
+        &mut self.aggregator
+    }
+    fn adopt(&mut self, _: Arc<Catalog>) {}
+    fn process(&mut self, input: Contribution) {
+        self.aggregator.apply(&input);
+    }
+    fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError> {
+        let mut rows = Vec::new();
+        self.aggregator.flush(false, &mut rows);
+        rows.iter().try_for_each(|change| out.metric(change))
+    }
+    fn owes(&self, _: Timestamp) -> bool {
+        self.aggregator.is_dirty()
+    }
+    fn punctuate<S: EosSession>(&mut self, _: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
+        let mut rows = Vec::new();
+        self.aggregator.flush_some(CORRECTED_ROWS, &mut rows);
+        // Of two changes of one key the last counts, and it is the only one of the transaction.
+        let last: BTreeMap<RowKey, RowChange> =
+            rows.into_iter().map(|change| (change.key(), change)).collect();
+        last.values().try_for_each(|change| out.metric(change))
+    }
+}
+
+/// A task's name, as in `correlate-3`.
+pub fn task_name(stage: Stage, task: u32) -> String {
+    format!("{stage}-{task}")
+}
+
+/// Whether a stage stops for a failed transaction, or only its task begins anew.
+pub fn is_final(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::Transaction { source: EosError::Abort(_) | EosError::Unknown(_) | EosError::Fenced(_), .. }
+    )
+}

@@ -1,0 +1,379 @@
+//! A task of a stage with state: its changelog, its transactions.
+//!
+//! A transaction holds everything that a batch did: outputs, changelog, checkpoint, input offsets. There is one way
+//! back from a transaction that failed, whatever failed: the task is dropped and restored from its changelog.
+
+use crate::catalog::{ReadCatalog, Revision};
+use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, LAYOUT};
+use crate::error::Error;
+use crate::out::Out;
+use crate::restore::{self, Restored};
+use crate::session::{EosError, EosSession, Position, RdkafkaSession};
+use crate::settings::KafkaSettings;
+use crate::stage::{Logic, Unreadable, task_name};
+use crate::stats::StageStats;
+use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
+use model::table::Stateful;
+use model::{Definitions, Text, Timestamp};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use std::time::{Duration, Instant};
+
+/// What every task of a stage is made with.
+#[derive(Clone)]
+pub struct Context {
+    /// How Kafka is reached.
+    pub settings: KafkaSettings,
+    /// What decides a number.
+    pub definitions: Definitions,
+    /// The hash of the definitions.
+    pub definition: String,
+    /// How a catalog is read.
+    pub read_catalog: ReadCatalog,
+    /// How many tasks the stage has.
+    pub tasks: u32,
+}
+
+/// A task.
+pub struct Task<L: Logic> {
+    name: String,
+    partition: u32,
+    logic: L,
+    session: RdkafkaSession,
+    checkpoint: Checkpoint,
+    /// The end of the changelog after the last transaction of this task; `None`: it made none.
+    own_end: Option<i64>,
+    catalog: Revision,
+    /// The next offset to read of each input, what waits included; −1: from the start.
+    next: Vec<i64>,
+    waiting: Vec<L::Input>,
+    letters: Vec<DeadLetter>,
+    waiting_bytes: usize,
+    waiting_since: Option<Instant>,
+    /// The newest catalog that an event which waits was routed by.
+    needs_catalog: i64,
+    last_worked: Instant,
+    last_punctuated: Instant,
+    punctuate_cost: Duration,
+    last_transaction: Duration,
+}
+
+/// The shortest time for which a batch is gathered.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// After how much silence corrections are written.
+const IDLE_AFTER: Duration = Duration::from_millis(500);
+/// How often corrections are written while records come.
+const CORRECT_EVERY: Duration = Duration::from_secs(5);
+/// Of the time at most one part in so many goes into corrections.
+const CORRECTION_SHARE: u32 = 20;
+
+impl<L: Logic> Task<L> {
+    /// Opens a task: fences others, restores the state, and finds where its input goes on.
+    ///
+    /// # Errors
+    /// When the state cannot be read or used.
+    pub fn open(
+        context: &Context,
+        partition: u32,
+        catalog: &Revision,
+        committed: impl FnOnce(&[String]) -> Result<Vec<Option<i64>>, Error>,
+        stats: &StageStats,
+    ) -> Result<Self, Error> {
+        let name = task_name(L::STAGE, partition);
+        let topics = &context.settings.topics;
+        // First the fence: what an earlier owner has under way can no longer change what is read next.
+        let session =
+            RdkafkaSession::open(&context.settings, &topics.transactional_id(L::STAGE, partition))
+                .map_err(Error::transaction(&name))?;
+        let started = Instant::now();
+        let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
+            let catalog = match own {
+                Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
+                None => catalog.clone(),
+            };
+            Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
+        };
+        let Restored { logic, catalog, checkpoint, entries_read } =
+            restore::restore(context, L::changelog(topics), partition, &name, make)?;
+        let inputs = L::inputs(topics);
+        let offsets = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?)
+            .map_err(|source| Error::State { task: name.clone(), source })?;
+        let took = started.elapsed();
+        stats.restored(entries_read, took);
+        tracing::info!(
+            task = name,
+            records = entries_read,
+            took_ms = took.as_millis() as u64,
+            sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence),
+            "restored"
+        );
+        let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint {
+            layout: LAYOUT,
+            definition: context.definition.clone(),
+            tasks: context.tasks,
+            offsets: vec![None; inputs.len()],
+            catalog: -2,
+            ..Checkpoint::default()
+        });
+        let now = Instant::now();
+        Ok(Self {
+            name,
+            partition,
+            logic,
+            session,
+            checkpoint,
+            own_end: None,
+            catalog,
+            next: offsets.iter().map(|offset| offset.unwrap_or(-1)).collect(),
+            waiting: Vec::new(),
+            letters: Vec::new(),
+            waiting_bytes: 0,
+            waiting_since: None,
+            needs_catalog: -1,
+            last_worked: now,
+            last_punctuated: now,
+            punctuate_cost: Duration::ZERO,
+            last_transaction: Duration::ZERO,
+        })
+    }
+
+    /// Takes the task up again after its partition went and came back: fences others, and looks whether the end
+    /// of the changelog is still its own. If not, it must be opened anew.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn resume(&mut self, context: &Context, stats: &StageStats) -> Result<bool, Error> {
+        let Some(own) = self.own_end else { return Ok(false) };
+        let topics = &context.settings.topics;
+        let id = topics.transactional_id(L::STAGE, self.partition);
+        self.session =
+            RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction(&self.name))?;
+        let end = restore::end(context, L::changelog(topics), self.partition, &self.name)?;
+        if end != own {
+            return Ok(false);
+        }
+        self.waiting.clear();
+        self.letters.clear();
+        (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
+        self.next = self.checkpoint.offsets.iter().map(|offset| offset.unwrap_or(-1)).collect();
+        stats.entries(self.partition, self.checkpoint.entries);
+        Ok(true)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The newest catalog that an event which waits was routed by.
+    pub fn needs_catalog(&self) -> i64 {
+        self.needs_catalog
+    }
+    /// Entries of its state.
+    pub fn entries(&self) -> u64 {
+        self.checkpoint.entries
+    }
+
+    /// Where its inputs are to be read from.
+    pub fn positions(&self, inputs: &[String]) -> Vec<Position> {
+        let partition = i32::try_from(self.partition).unwrap_or(i32::MAX);
+        let position =
+            |(topic, next): (&String, &i64)| Position { topic: topic.clone(), partition, offset: *next };
+        inputs.iter().zip(&self.next).map(position).collect()
+    }
+
+    /// Takes a record of an input into the batch that waits. One that was taken before is passed over.
+    pub fn take(&mut self, input: usize, record: Taken<'_>) {
+        if let Some(next) = self.next.get_mut(input) {
+            if record.offset < *next {
+                return;
+            }
+            *next = record.offset + 1;
+        }
+        self.needs_catalog = self.needs_catalog.max(record.catalog);
+        self.waiting_bytes += record.value.len();
+        self.waiting_since.get_or_insert_with(Instant::now);
+        match L::decode(input, record.value) {
+            Ok(decoded) => self.waiting.push(decoded),
+            Err(unreadable) => self.letters.push(letter(&record, self.partition, unreadable)),
+        }
+    }
+
+    /// When the batch that waits is to be processed: at once when it is full, else so that transactions take no
+    /// more than a fifth of the time.
+    pub fn due(&self, settings: &KafkaSettings) -> Option<Instant> {
+        let since = self.waiting_since?;
+        let full = self.waiting.len() + self.letters.len() >= settings.batch_records
+            || self.waiting_bytes >= settings.batch_bytes;
+        let interval = (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(settings.commit_interval);
+        Some(if full { since } else { since + interval })
+    }
+
+    /// Whether corrections are to be written now.
+    pub fn owes(&self, now: Instant, at: Timestamp) -> bool {
+        let idle = self.waiting_since.is_none() && now - self.last_worked >= IDLE_AFTER;
+        let pause = if idle { Duration::ZERO } else { CORRECT_EVERY };
+        let pause = pause.max(self.punctuate_cost * CORRECTION_SHARE);
+        now - self.last_punctuated >= pause && self.logic.owes(at)
+    }
+
+    /// Processes the batch that waits, in one transaction.
+    ///
+    /// # Errors
+    /// The task must be dropped.
+    pub fn work(
+        &mut self,
+        context: &Context,
+        newest: &Revision,
+        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        stats: &StageStats,
+    ) -> Result<(), Error> {
+        let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
+        (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
+        let records = (waiting.len() + letters.len()) as u64;
+        self.transaction(context, newest, group, stats, records, |logic, out| {
+            waiting.into_iter().for_each(|input| logic.process(input));
+            letters.iter().try_for_each(|letter| out.letter(letter))?;
+            logic.settle(out)
+        })
+    }
+
+    /// Writes some of what is owed, in one transaction.
+    ///
+    /// # Errors
+    /// The task must be dropped.
+    pub fn punctuate(
+        &mut self,
+        context: &Context,
+        newest: &Revision,
+        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        stats: &StageStats,
+    ) -> Result<(), Error> {
+        let now = crate::now();
+        let started = Instant::now();
+        self.transaction(context, newest, group, stats, 0, |logic, out| logic.punctuate(now, out))?;
+        self.last_punctuated = Instant::now();
+        self.punctuate_cost = started.elapsed();
+        Ok(())
+    }
+
+    fn transaction(
+        &mut self,
+        context: &Context,
+        newest: &Revision,
+        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        stats: &StageStats,
+        records: u64,
+        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        let done = self.attempt(context, newest, group, stats, records, work);
+        self.last_transaction = started.elapsed();
+        self.last_worked = Instant::now();
+        match &done {
+            Ok(()) => stats.committed(self.last_transaction),
+            Err(error) => {
+                stats.failed();
+                if matches!(error, EosError::Abort(_)) {
+                    // What it held is not left open for as long as its time-out.
+                    if let Err(error) = self.session.abort() {
+                        tracing::warn!(task = self.name, %error, "aborting");
+                    }
+                }
+            }
+        }
+        done.map_err(Error::transaction(&self.name))
+    }
+
+    fn attempt(
+        &mut self,
+        context: &Context,
+        newest: &Revision,
+        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        stats: &StageStats,
+        records: u64,
+        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+    ) -> Result<(), EosError> {
+        let topics = &context.settings.topics;
+        if self.session.is_suspect() {
+            let id = topics.transactional_id(L::STAGE, self.partition);
+            self.session = RdkafkaSession::open(&context.settings, &id)?;
+        }
+        self.session.begin()?;
+        let adopted = newest.offset > self.catalog.offset || self.checkpoint.catalog == -2;
+        if newest.offset > self.catalog.offset {
+            self.logic.adopt(newest.catalog.clone());
+            self.catalog = newest.clone();
+        }
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.sequence += 1;
+        checkpoint.changed = 0;
+        checkpoint.catalog = self.catalog.offset;
+        checkpoint.offsets = self.next.iter().map(|next| (*next >= 0).then_some(*next)).collect();
+        let mut out = Out {
+            session: &mut self.session,
+            topics,
+            task: self.partition,
+            tasks: context.tasks,
+            rev: checkpoint.sequence,
+            definition: &context.definition,
+            catalog: self.catalog.offset,
+            now_ms: crate::now().micros().div_euclid(1_000),
+            records: 0,
+            dead_letters: 0,
+        };
+        work(&mut self.logic, &mut out)?;
+        let changelog = L::changelog(topics);
+        if adopted {
+            let record = restore::encode_catalog(&self.catalog);
+            out.changelog(changelog, CATALOG_KEY, Some(&record))?;
+        }
+        let mut changes = Vec::new();
+        self.logic.state().commit_changes(&mut changes);
+        for change in &changes {
+            checkpoint.count(&change.key, change.before.as_deref(), change.value.as_deref());
+            out.changelog(changelog, &change.key, change.value.as_deref())?;
+        }
+        let encoded = postcard::to_allocvec(&checkpoint)
+            .map_err(|error| EosError::Fatal(format!("the checkpoint cannot be encoded: {error}")))?;
+        out.changelog(changelog, CHECKPOINT_KEY, Some(&encoded))?;
+        stats.worked(records, out.records, out.dead_letters);
+        let positions: Vec<Position> =
+            self.positions(&L::inputs(topics)).into_iter().filter(|position| position.offset >= 0).collect();
+        self.session.commit(&positions, group())?;
+        stats.entries(self.partition, checkpoint.entries);
+        self.checkpoint = checkpoint;
+        // The checkpoint is the transaction's last record there; the record that ends the transaction follows.
+        self.own_end = self.session.checkpoint_offset().map(|offset| offset + 2);
+        Ok(())
+    }
+}
+
+/// A record as it comes from an input topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The offset.
+    pub offset: i64,
+    /// The value.
+    pub value: &'a [u8],
+    /// The catalog that routed it; −1: not said.
+    pub catalog: i64,
+}
+
+fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable) -> DeadLetter {
+    let kept = record.value.len().min(DEAD_LETTER_BODY_BYTES);
+    DeadLetter {
+        source: Text::new(record.topic),
+        reason: Text::new(unreadable.reason),
+        detail: unreadable.detail,
+        origin: Origin {
+            topic: Text::new(record.topic),
+            partition,
+            offset: u64::try_from(record.offset).unwrap_or(0),
+        },
+        received_at: crate::now(),
+        headers: Vec::new(),
+        body: record.value.get(..kept).unwrap_or_default().to_vec(),
+        body_bytes: record.value.len() as u64,
+    }
+}

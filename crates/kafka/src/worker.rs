@@ -1,0 +1,209 @@
+//! The thread of a stage with state: it reads, gathers batches by task, and commits them one by one.
+//!
+//! No transaction is ever open while the member polls, and callbacks run inside `poll`: so a partition that is
+//! taken away has nothing half done, and what waited for its transaction is read by its next owner.
+
+use crate::catalog::Follower;
+use crate::error::Error;
+use crate::member::{Member, Moved};
+use crate::out::header;
+use crate::session::Position;
+use crate::stage::{Logic, is_final};
+use crate::stats::{StageStats, Status};
+use crate::task::{Context, Taken, Task};
+use rdkafka::message::{Headers, Message};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest wait for a record.
+const POLL: Duration = Duration::from_millis(50);
+/// Records between two looks at the clock.
+const LOOK_EVERY: u32 = 64;
+
+/// Works until it is told to stop.
+///
+/// # Errors
+/// Why the stage cannot go on; it may be started again.
+pub fn run<L: Logic>(
+    context: &Context,
+    catalog: &Follower,
+    stats: &StageStats,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
+    let inputs = L::inputs(&context.settings.topics);
+    let first = inputs.first().map(String::as_str).unwrap_or_default();
+    let member = Member::join(&context.settings, L::STAGE, &[first])?;
+    let mut worker =
+        Worker::<L> { context, catalog, stats, member, inputs, tasks: BTreeMap::new(), idle: BTreeMap::new() };
+    while !stop.load(Ordering::Relaxed) {
+        worker.follow()?;
+        worker.gather()?;
+        worker.work()?;
+    }
+    worker.finish()
+}
+
+struct Worker<'a, L: Logic> {
+    context: &'a Context,
+    catalog: &'a Follower,
+    stats: &'a StageStats,
+    member: Member,
+    inputs: Vec<String>,
+    /// The tasks of this member's partitions.
+    tasks: BTreeMap<u32, Task<L>>,
+    /// Tasks whose partitions went: they may come back.
+    idle: BTreeMap<u32, Task<L>>,
+}
+
+impl<L: Logic> Worker<'_, L> {
+    /// Does what the group asks for.
+    fn follow(&mut self) -> Result<(), Error> {
+        while let Some(moved) = self.member.moved() {
+            match moved {
+                Moved::Assigned(partitions) => {
+                    tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
+                    let wanted = partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
+                    for partition in wanted {
+                        self.open(partition)?;
+                    }
+                    // What did not come back is somebody else's now.
+                    self.idle.clear();
+                    self.read_on()?;
+                }
+                Moved::Revoked | Moved::Lost => {
+                    self.idle.append(&mut self.tasks);
+                    self.stats.set_status(Status::Starting);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, partition: u32) -> Result<(), Error> {
+        if let Some(mut task) = self.idle.remove(&partition)
+            && task.resume(self.context, self.stats)?
+        {
+            self.tasks.insert(partition, task);
+            return Ok(());
+        }
+        let (member, at) = (&self.member, i32::try_from(partition).unwrap_or(i32::MAX));
+        let committed = |inputs: &[String]| {
+            let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
+            member.committed(&partitions)
+        };
+        let task = Task::open(self.context, partition, &self.catalog.newest(), committed, self.stats)?;
+        self.tasks.insert(partition, task);
+        Ok(())
+    }
+
+    /// Reads every task's inputs from where each stands.
+    fn read_on(&mut self) -> Result<(), Error> {
+        let positions: Vec<Position> =
+            self.tasks.values().flat_map(|task| task.positions(&self.inputs)).collect();
+        self.member.assign(&positions)?;
+        self.stats.holds(self.tasks.len(), self.member.lag());
+        self.stats.set_status(Status::Running);
+        Ok(())
+    }
+
+    /// Takes records until a task's batch is due.
+    fn gather(&mut self) -> Result<(), Error> {
+        let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        for _ in 0..LOOK_EVERY {
+            let Some(message) = self.member.poll(wait)? else { break };
+            wait = Duration::ZERO;
+            let Some(input) = self.inputs.iter().position(|topic| topic == message.topic()) else { continue };
+            let task = u32::try_from(message.partition()).ok().and_then(|at| self.tasks.get_mut(&at));
+            let Some(task) = task else { continue };
+            let catalog = message
+                .headers()
+                .and_then(|headers| headers.iter().find(|header| header.key == header::CATALOG))
+                .and_then(|header| Some(i64::from_be_bytes(header.value?.try_into().ok()?)))
+                .unwrap_or(-1);
+            let value = message.payload().unwrap_or_default();
+            task.take(input, Taken { topic: message.topic(), offset: message.offset(), value, catalog });
+        }
+        Ok(())
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.tasks.values().filter_map(|task| task.due(&self.context.settings)).min()
+    }
+
+    /// Commits the batches that are due, and corrections that are owed.
+    fn work(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let due = |task: &Task<L>| task.due(&self.context.settings).is_some_and(|due| due <= now);
+        let partitions: Vec<u32> =
+            self.tasks.iter().filter(|(_, task)| due(task)).map(|(partition, _)| *partition).collect();
+        for partition in partitions {
+            self.transact(partition, true)?;
+        }
+        let at = crate::now();
+        let owing: Vec<u32> =
+            self.tasks.iter().filter(|(_, task)| task.owes(now, at)).map(|(partition, _)| *partition).collect();
+        for partition in owing {
+            self.transact(partition, false)?;
+        }
+        self.stats.holds(self.tasks.len(), self.member.lag());
+        Ok(())
+    }
+
+    /// One transaction of a task. A task whose transaction failed is restored from its changelog.
+    fn transact(&mut self, partition: u32, records: bool) -> Result<(), Error> {
+        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
+        let newest = self.catalog.at_least(task.needs_catalog())?;
+        let group = || self.member.group();
+        let done = if records {
+            task.work(self.context, &newest, group, self.stats)
+        } else {
+            task.punctuate(self.context, &newest, group, self.stats)
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) if is_final(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the task is restored from its changelog");
+                self.tasks.remove(&partition);
+                // What the group did meanwhile comes first: the partition may be somebody else's.
+                std::thread::sleep(Duration::from_millis(200));
+                if self.member.poll(Duration::ZERO)?.is_some() {
+                    tracing::debug!("a record is read again");
+                }
+                if let Some(moved) = self.member.moved() {
+                    return self.moved_meanwhile(moved);
+                }
+                self.open(partition)?;
+                self.read_on()
+            }
+        }
+    }
+
+    /// A move that came while a task was being dropped: it holds for all tasks.
+    fn moved_meanwhile(&mut self, moved: Moved) -> Result<(), Error> {
+        if let Moved::Assigned(partitions) = moved {
+            self.tasks.clear();
+            for partition in partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()) {
+                self.open(partition)?;
+            }
+            return self.read_on();
+        }
+        self.idle.append(&mut self.tasks);
+        Ok(())
+    }
+
+    /// Commits what waits, before the member leaves.
+    fn finish(&mut self) -> Result<(), Error> {
+        let waiting: Vec<u32> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.due(&self.context.settings).is_some())
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in waiting {
+            self.transact(partition, true)?;
+        }
+        Ok(())
+    }
+}

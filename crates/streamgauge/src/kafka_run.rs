@@ -1,0 +1,129 @@
+//! `run` on Kafka: the stages of this process, until SIGTERM.
+
+use crate::cli;
+use crate::clickhouse::ClickHouse;
+use crate::config::Settings;
+use crate::failure::{DONE, wrong};
+use crate::folder::DataFolder;
+use crate::normalize::source_settings;
+use crate::ownership::read_catalog;
+use crate::run::{stop_signal, wait_for};
+use anyhow::Context;
+use axum::Router;
+use kafka::catalog::{Follower, ReadCatalog, publish};
+use kafka::{KafkaSettings, Plan, Running, Stage};
+use std::io::Write;
+use std::sync::Arc;
+use warehouse::migrate;
+
+/// Runs the stages.
+///
+/// # Errors
+/// Exit code 2 for an unknown stage or a catalog with mistakes; brokers or a ClickHouse that cannot be reached at
+/// the start. Later they are waited for.
+pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> anyhow::Result<u8> {
+    if command.input.is_some() {
+        return Err(wrong("--input is for the embedded run; on Kafka records come from the topics raw.<source>"));
+    }
+    let stages = stages(&command.stages)?;
+    let loads = stages.contains(&Stage::Load);
+    publish_first(settings, brokers)?;
+    // One process owns the data folder; the engine in it is for the process that loads.
+    let folder = (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
+    let clickhouse = match (&folder, &settings.clickhouse) {
+        (Some(folder), _) => {
+            let clickhouse = ClickHouse::embedded(folder.path(), settings.listen, Router::new())?;
+            folder.announce(clickhouse.url())?;
+            clickhouse
+        }
+        (None, Some(server)) => ClickHouse::served(server.url.clone())?,
+        (None, None) => ClickHouse::served(String::new())?,
+    };
+    let client = match &settings.clickhouse {
+        Some(server) => {
+            if loads {
+                clickhouse
+                    .block_on(migrate(&server.bare_client(), &server.database, &server.target))
+                    .with_context(|| format!("the tables of ClickHouse at {} cannot be made", server.url))?;
+            }
+            server.client()
+        }
+        None => clickhouse.client(),
+    };
+    let plan = Plan {
+        settings: brokers.clone(),
+        definitions: settings.definitions.clone(),
+        sources: source_settings(&settings.definitions),
+        read_catalog: catalog_reader(settings),
+        stages,
+        warehouse: loads.then(|| (client, clickhouse.handle())),
+    };
+    let stop = stop_signal(&clickhouse);
+    let mut running = Running::start(&plan)?;
+    let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
+    writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
+    if folder.is_some() {
+        writeln!(std::io::stderr(), "SQL is answered at {}", clickhouse.url())?;
+    }
+    wait_for(&stop);
+    running.stop();
+    for stats in running.stats() {
+        let counted = stats.snapshot();
+        tracing::info!(
+            stage = %stats.stage,
+            records_in = counted.records_in,
+            records_out = counted.records_out,
+            dead_letters = counted.dead_letters,
+            transactions = counted.transactions,
+            failures = counted.failures,
+            "stopped"
+        );
+    }
+    Ok(DONE)
+}
+
+/// `catalog apply` on Kafka.
+///
+/// # Errors
+/// When the brokers do not take it.
+pub fn apply_catalog(brokers: &KafkaSettings, file: &str, text: &str) -> anyhow::Result<()> {
+    publish(brokers, file, text).context("publishing the catalog")
+}
+
+/// How the texts of the catalog's topic are read.
+pub fn catalog_reader(settings: &Settings) -> ReadCatalog {
+    let definitions = settings.definitions.clone();
+    Arc::new(move |file, text| read_catalog(file, text, &definitions).map_err(|error| format!("{error:#}")))
+}
+
+/// A catalog that the configuration names counts when none was published yet. Later ones come with
+/// `catalog apply`: a process that is started with an older file must not bring it back.
+fn publish_first(settings: &Settings, brokers: &KafkaSettings) -> anyhow::Result<()> {
+    let Some(path) = &settings.catalog else { return Ok(()) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("catalog {file}: {error}")))?;
+    read_catalog(&file, &text, &settings.definitions)?;
+    let published = Follower::start(brokers, catalog_reader(settings))?.newest();
+    if published.offset < 0 {
+        apply_catalog(brokers, &file, &text)?;
+    } else if *published.text != *text {
+        tracing::warn!(
+            "the catalog that counts differs from {file}; `streamgauge catalog apply {file}` makes this one count"
+        );
+    }
+    Ok(())
+}
+
+fn stages(named: &[String]) -> anyhow::Result<Vec<Stage>> {
+    if named.is_empty() {
+        return Ok(Stage::ALL.to_vec());
+    }
+    let known = || Stage::ALL.map(Stage::as_str).join(", ");
+    let mut stages = named
+        .iter()
+        .map(|name| Stage::from_word(name).ok_or_else(|| wrong(format!("--stage {name:?} is not one of {}", known()))))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    stages.sort_unstable();
+    stages.dedup();
+    Ok(stages)
+}

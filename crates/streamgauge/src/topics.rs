@@ -1,0 +1,79 @@
+//! `topics`: what Kafka needs, shown or made.
+
+use crate::cli;
+use crate::config::Settings;
+use crate::failure::{DONE, WRONG, wrong};
+use crate::output::{Align, Cell, Format, Table};
+use kafka::admin::{Admin, Standing};
+use kafka::topics::{Cleanup, TopicSpec};
+use std::io::Write;
+
+/// Makes what is missing, or with `--dry-run` only says what would be made.
+///
+/// # Errors
+/// Exit code 2 without brokers; brokers that do not answer or refuse.
+pub fn run(
+    command: &cli::TopicsCommand,
+    settings: &Settings,
+    format: Format,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    let Some(brokers) = &settings.kafka else {
+        return Err(wrong("no brokers are configured: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));
+    };
+    let sources = sources::SOURCES.iter().map(|source| source.name);
+    let mut specs = brokers.topics.specs(settings.partitions, sources);
+    // What a configuration maps is another's topic: it is read, never made.
+    specs.retain(|spec| !brokers.mapped.contains_key(&spec.name));
+    let admin = Admin::new(brokers)?;
+    let standing = admin.standing(&specs)?;
+    let missing: Vec<&TopicSpec> = specs
+        .iter()
+        .zip(&standing)
+        .filter(|(_, standing)| **standing == Standing::Missing)
+        .map(|(spec, _)| spec)
+        .collect();
+    if !command.dry_run && !missing.is_empty() {
+        let most = i32::try_from(admin.brokers()?).unwrap_or(1);
+        admin.create(&missing, command.replication.unwrap_or(most.min(3)))?;
+    }
+    let columns = [
+        ("topic", Align::Left),
+        ("partitions", Align::Right),
+        ("keeps", Align::Left),
+        ("max bytes", Align::Right),
+        ("holds", Align::Left),
+        ("is", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    let mut differ = false;
+    for (spec, standing) in specs.iter().zip(&standing) {
+        let is = match standing {
+            Standing::Good => "as it must be".to_owned(),
+            Standing::Missing if command.dry_run => "missing".to_owned(),
+            Standing::Missing => "made".to_owned(),
+            Standing::Differs(differences) => {
+                differ = true;
+                differences.join("; ")
+            }
+        };
+        table.row(vec![
+            Cell::text(spec.name.as_str()),
+            Cell::count(u64::from(spec.partitions)),
+            Cell::text(keeps(spec.cleanup)),
+            Cell::count(u64::from(spec.max_record_bytes)),
+            Cell::text(spec.holds),
+            Cell::text(is),
+        ]);
+    }
+    table.write(format, out)?;
+    Ok(if differ { WRONG } else { DONE })
+}
+
+fn keeps(cleanup: Cleanup) -> String {
+    match cleanup {
+        Cleanup::Keep => "everything".to_owned(),
+        Cleanup::Delete { retention_ms } => format!("{} days", retention_ms / 86_400_000),
+        Cleanup::Compact => "last of each key".to_owned(),
+    }
+}
