@@ -54,7 +54,7 @@ impl Correlator {
             if stays {
                 continue;
             }
-            self.state.records.take(&(thing.clone(), order));
+            self.state.records.remove(&(thing.clone(), order));
             for (address, target) in targets {
                 // An artifact under its other key, or a copy that every task has, is not this record's to move.
                 let same_kind = std::mem::discriminant(&target) == std::mem::discriminant(&thing)

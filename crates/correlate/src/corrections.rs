@@ -45,7 +45,7 @@ impl Correlator {
                 continue;
             }
             if list.is_empty() {
-                self.state.corrections.take(&key);
+                self.state.corrections.remove(&key);
             } else {
                 self.state.corrections.put(key.clone(), list);
             }

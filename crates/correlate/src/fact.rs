@@ -379,7 +379,7 @@ impl Correlator {
             occurred_at: event.occurred_at,
             reason: Text::new(unowned.as_ref().map_or("names_nothing", |unowned| unowned.reason)),
             claim: unowned.and_then(|unowned| unowned.claim),
-            body: model::json::to_value(event).to_string(),
+            body: model::json::to_text(event),
         }
     }
 

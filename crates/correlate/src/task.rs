@@ -202,15 +202,21 @@ impl Correlator {
         if old == new.as_ref() {
             return;
         }
-        let old = old.cloned();
+        let contributed = |published: Option<&Published>| {
+            let all = |row| contributions(row, &self.catalog, &self.calendar, &self.definitions);
+            published.map(all).unwrap_or_default()
+        };
+        // Most updates of a fact contribute what it contributed before.
+        let (before, after) = (contributed(old), contributed(new.as_ref()));
+        let row_changed = old.map(|published| &published.row) != new.as_ref().map(|published| &published.row);
         self.told.outdate_by(&key);
-        if let Some(old) = &old {
-            self.contribute(old, -1);
+        if before != after {
+            for (contributed, times) in [(before, -1), (after, 1)] {
+                for (key, delta) in contributed {
+                    self.add(key, &delta, times);
+                }
+            }
         }
-        if let Some(new) = &new {
-            self.contribute(new, 1);
-        }
-        let row_changed = old.as_ref().map(|published| &published.row) != new.as_ref().map(|p| &p.row);
         match new {
             Some(new) => {
                 if row_changed {
@@ -219,16 +225,15 @@ impl Correlator {
                 self.state.published.put(key, new);
             }
             None => {
-                self.rows.insert(key.clone(), RowChange::Delete(key.clone()));
-                self.state.published.take(&key);
+                self.state.published.remove(&key);
+                self.rows.insert(key.clone(), RowChange::Delete(key));
             }
         }
     }
 
     /// Adds (or, −1, takes away) what a published row contributes.
     pub(crate) fn contribute(&mut self, published: &Published, times: i64) {
-        let catalog = self.catalog.clone();
-        for (key, delta) in contributions(published, &catalog, &self.calendar, &self.definitions) {
+        for (key, delta) in contributions(published, &self.catalog, &self.calendar, &self.definitions) {
             self.add(key, &delta, times);
         }
     }

@@ -192,7 +192,8 @@ impl Ingest<'_> {
 
     fn attempt(&mut self, catalog: &Revision) -> Result<(), EosError> {
         if self.session.is_suspect() {
-            let id = self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
+            let id =
+                self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
             self.session = RdkafkaSession::open(&self.context.settings, &id)?;
         }
         self.session.begin()?;
@@ -237,7 +238,11 @@ impl Ingest<'_> {
 }
 
 /// Sends an event to each task that holds one of its homes, once.
-fn send<S: EosSession>(out: &mut Out<'_, S>, event: &DeliveryEvent, catalog: &Revision) -> Result<(), EosError> {
+fn send<S: EosSession>(
+    out: &mut Out<'_, S>,
+    event: &DeliveryEvent,
+    catalog: &Revision,
+) -> Result<(), EosError> {
     let value = encode_event(event);
     match route(&catalog.catalog, event) {
         Route::To(targets) => {

@@ -39,7 +39,8 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let topics = &context.settings.topics;
-    let member = Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
+    let member =
+        Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
     let mut load = Load {
         context,
         handle,

@@ -42,7 +42,9 @@ impl ClientContext for MemberContext {
     }
     fn stats(&self, statistics: Statistics) {
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let lag = partitions.filter(|partition| partition.consumer_lag >= 0).map(|partition| partition.consumer_lag);
+        let lag = partitions
+            .filter(|partition| partition.consumer_lag >= 0)
+            .map(|partition| partition.consumer_lag);
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(lag.sum());
     }
 }
@@ -55,7 +57,8 @@ impl ConsumerContext for MemberContext {
                 if let Err(error) = consumer.assign(&TopicPartitionList::new()) {
                     tracing::error!(%error, "assignment");
                 }
-                let partitions = tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+                let partitions =
+                    tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
                 Moved::Assigned(partitions)
             }
             _ => {
@@ -128,7 +131,8 @@ impl Member {
     pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
-            let offset = if position.offset < 0 { Offset::Beginning } else { Offset::Offset(position.offset) };
+            let offset =
+                if position.offset < 0 { Offset::Beginning } else { Offset::Offset(position.offset) };
             list.add_partition_offset(&position.topic, position.partition, offset)
                 .map_err(|error| Error::Consume(error.to_string()))?;
         }

@@ -133,7 +133,9 @@ fn run(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) -> Resu
         Stage::Aggregate => worker::run::<Aggregate>(&context, &catalog()?, stats, stop),
         Stage::Load => match &plan.warehouse {
             Some((client, handle)) => load::run(&context, client, handle, stats, stop),
-            None => Err(Error::Client { what: "the loader", reason: "no ClickHouse is configured".to_owned() }),
+            None => {
+                Err(Error::Client { what: "the loader", reason: "no ClickHouse is configured".to_owned() })
+            }
         },
     }
 }
@@ -148,10 +150,9 @@ pub fn tasks(settings: &KafkaSettings) -> Result<u32, Error> {
     let mut found: Option<(&str, usize)> = None;
     for topic in settings.topics.by_task() {
         let wrong = |reason: String| Error::Topic { topic: topic.to_owned(), reason };
-        let metadata =
-            consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| {
-                wrong(format!("no answer from {}: {error}", settings.brokers))
-            })?;
+        let metadata = consumer
+            .fetch_metadata(Some(topic), ANSWER_WITHIN)
+            .map_err(|error| wrong(format!("no answer from {}: {error}", settings.brokers)))?;
         let partitions = metadata
             .topics()
             .iter()

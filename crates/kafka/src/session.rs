@@ -158,7 +158,8 @@ impl RdkafkaSession {
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
-        retry(deadline, || producer.init_transactions(Duration::from_secs(10))).map_err(|failed| failed.error())?;
+        retry(deadline, || producer.init_transactions(Duration::from_secs(10)))
+            .map_err(|failed| failed.error())?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
     }
 
@@ -234,7 +235,11 @@ impl EosSession for RdkafkaSession {
         }
     }
 
-    fn commit(&mut self, positions: &[Position], group: Option<ConsumerGroupMetadata>) -> Result<(), EosError> {
+    fn commit(
+        &mut self,
+        positions: &[Position],
+        group: Option<ConsumerGroupMetadata>,
+    ) -> Result<(), EosError> {
         let deadline = Instant::now() + self.timeout;
         self.drain(deadline)?;
         let mut retried = false;
@@ -334,9 +339,9 @@ fn classify(error: KafkaError) -> Failed {
     let KafkaError::Transaction(inner) = &error else { return Failed::Fatal(error.to_string()) };
     let reason = error_text(inner);
     match inner.code() {
-        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch => {
-            Failed::Fenced(reason)
-        }
+        RDKafkaErrorCode::Fenced
+        | RDKafkaErrorCode::ProducerFenced
+        | RDKafkaErrorCode::InvalidProducerEpoch => Failed::Fenced(reason),
         _ if inner.txn_requires_abort() => Failed::Abort(reason),
         _ if inner.is_retriable() => Failed::Retry(reason),
         _ => Failed::Fatal(reason),

@@ -34,8 +34,15 @@ pub fn run<L: Logic>(
     let inputs = L::inputs(&context.settings.topics);
     let first = inputs.first().map(String::as_str).unwrap_or_default();
     let member = Member::join(&context.settings, L::STAGE, &[first])?;
-    let mut worker =
-        Worker::<L> { context, catalog, stats, member, inputs, tasks: BTreeMap::new(), idle: BTreeMap::new() };
+    let mut worker = Worker::<L> {
+        context,
+        catalog,
+        stats,
+        member,
+        inputs,
+        tasks: BTreeMap::new(),
+        idle: BTreeMap::new(),
+    };
     while !stop.load(Ordering::Relaxed) {
         worker.follow()?;
         worker.gather()?;
@@ -63,7 +70,8 @@ impl<L: Logic> Worker<'_, L> {
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
-                    let wanted = partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
+                    let wanted =
+                        partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
                     for partition in wanted {
                         self.open(partition)?;
                     }
@@ -109,7 +117,8 @@ impl<L: Logic> Worker<'_, L> {
 
     /// Takes records until a task's batch is due.
     fn gather(&mut self) -> Result<(), Error> {
-        let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        let mut wait =
+            self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
         for _ in 0..LOOK_EVERY {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;
@@ -141,8 +150,12 @@ impl<L: Logic> Worker<'_, L> {
             self.transact(partition, true)?;
         }
         let at = crate::now();
-        let owing: Vec<u32> =
-            self.tasks.iter().filter(|(_, task)| task.owes(now, at)).map(|(partition, _)| *partition).collect();
+        let owing: Vec<u32> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.owes(now, at))
+            .map(|(partition, _)| *partition)
+            .collect();
         for partition in owing {
             self.transact(partition, false)?;
         }

@@ -744,9 +744,7 @@ impl DeliveryEvent {
 
     /// SHA-256 of the event's JSON with sorted keys, no spaces, and no nulls.
     pub fn content_hash(&self) -> [u8; 32] {
-        // `serde_json::Map` is a BTreeMap: its keys are sorted.
-        let json = crate::json::to_value(self);
-        Sha256::digest(json.to_string().as_bytes()).into()
+        Sha256::digest(crate::json::to_text(self).as_bytes()).into()
     }
 
     /// Whether the record is marked as a drill.
