@@ -2,6 +2,7 @@
 
 mod bench;
 mod engine;
+mod kafka;
 mod lint;
 mod process;
 
@@ -21,8 +22,8 @@ const TASKS: &[Task] = &[
     Task {
         name: "setup",
         takes: "",
-        does: "fetch the ClickHouse engine once (needs npm)",
-        run: |_| engine::fetch().map(|_| ExitCode::SUCCESS),
+        does: "fetch the ClickHouse engine (needs npm) and Apache Kafka (needs Java 17, Maven) once",
+        run: |_| engine::fetch().and_then(|_| kafka::fetch()).map(|_| ExitCode::SUCCESS),
     },
     Task {
         name: "demo",
@@ -35,6 +36,12 @@ const TASKS: &[Task] = &[
         takes: "[ARGS of cargo test]",
         does: "set up, and run every test that the project has",
         run: test,
+    },
+    Task {
+        name: "kafka",
+        takes: "up|down [OPTIONS]",
+        does: "a real Kafka in the background; `up` takes --brokers 1|3 and --secure",
+        run: kafka::run,
     },
     Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
     Task {
@@ -106,6 +113,7 @@ fn test(args: &[String]) -> Result<ExitCode> {
             "skipped: tests of the ClickHouse engine, because xtask/engine.toml pins none for this platform",
         );
     }
+    kafka::fetch()?;
     for (path, tests) in OPTIONAL_INPUTS {
         if !process::project_root().ancestors().any(|folder| folder.join(path).is_dir()) {
             note(&format!("skipped: {tests}, because there is no folder {path} beside the project"));

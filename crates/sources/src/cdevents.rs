@@ -10,12 +10,12 @@
 use crate::encoding::base64_decode;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::purl::ArtifactName;
-use crate::{Refusal, SourceSettings, environment, purl, record};
+use crate::{Refusal, SourceSettings, environment, purl, record, repository};
 use model::event::{
     Artifact, DeliveryEvent, DeploymentEvent, DeploymentState, IncidentEvent, IncidentState, Names,
 };
 use model::raw::RawRecord;
-use model::{EventBody, RepoName, Sha, Text, Timestamp};
+use model::{EventBody, Sha, Text, Timestamp};
 use serde_json::{Value, json};
 
 /// The source's name on its events.
@@ -328,17 +328,7 @@ impl<'a> Told<'a> {
             built_at: Some(self.at),
         };
         let mut event = self.event(EventBody::Artifact(body));
-        event.repo = change.maybe_text("source")?.and_then(repo);
+        event.repo = change.maybe_text("source")?.and_then(repository::of_url);
         Ok(vec![event])
     }
-}
-
-/// A repository as host/owner/name, where a change's source is one.
-fn repo(source: &str) -> Option<RepoName> {
-    let rest = source.split_once("://").map_or(source, |(_, rest)| rest);
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let rest = rest.strip_suffix(".git").unwrap_or(rest);
-    let parts: Vec<&str> = rest.split('/').collect();
-    let host = parts.first()?.contains('.');
-    (host && parts.len() >= 3 && parts.iter().all(|part| !part.is_empty())).then(|| RepoName::new(rest))
 }

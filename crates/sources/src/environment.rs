@@ -23,6 +23,13 @@ pub(crate) fn tier(name: &str) -> Option<EnvironmentTier> {
     }
 }
 
+/// The first of several names that says a tier, else the first of them at all: what to call an environment
+/// where a vendor has clusters, namespaces and projects, but no word for it.
+pub(crate) fn among<'a>(names: &[Option<&'a str>]) -> Option<&'a str> {
+    let told = || names.iter().flatten().copied();
+    told().find(|name| tier(name).is_some()).or_else(|| told().next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +40,12 @@ mod tests {
         assert_eq!(tier("eu-Pre-Prod"), Some(EnvironmentTier::Staging));
         assert_eq!(tier("test123"), Some(EnvironmentTier::Testing));
         assert_eq!(tier("product"), None);
+    }
+
+    #[test]
+    fn of_several_names_the_one_that_says_a_tier_is_the_environment() {
+        assert_eq!(among(&[None, Some("in-cluster"), Some("shop-prod"), Some("staging")]), Some("shop-prod"));
+        assert_eq!(among(&[None, Some("in-cluster"), Some("shop")]), Some("in-cluster"));
+        assert_eq!(among(&[None]), None);
     }
 }

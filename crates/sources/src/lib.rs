@@ -8,18 +8,44 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod argo_rollouts;
+mod argocd;
+mod aws;
 mod canonical;
 mod cdevents;
+mod datadog;
+mod dockerhub;
 mod encoding;
 mod environment;
+mod flux;
 mod git;
 mod github;
+mod grafana;
+mod harbor;
+mod image;
+mod incidentio;
+mod jira;
+mod kubernetes;
+mod launchdarkly;
 mod message;
 mod node;
+mod object;
+mod opsgenie;
 mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod repository;
+mod sarif;
+mod sentry;
+mod servicenow;
+mod severity;
+mod snyk;
+mod tags;
+mod template;
+mod terraform;
+mod trivy;
+mod unleash;
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -131,11 +157,46 @@ pub const SOURCES: &[Source] = &[
         description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
         read: alertmanager::read,
     },
+    Source {
+        name: "argo_rollouts",
+        description: "Argo Rollouts, by our notification templates or from a watch: revisions as deployments",
+        read: argo_rollouts::read,
+    },
+    Source {
+        name: "argocd",
+        description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
+        read: argocd::read,
+    },
+    Source {
+        name: "aws",
+        description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
+        read: aws::read,
+    },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
         name: "cdevents",
         description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
         read: cdevents::read,
+    },
+    Source {
+        name: "datadog",
+        description: "Datadog's monitor alerts, by our webhook template: incidents",
+        read: datadog::read,
+    },
+    Source {
+        name: "dockerhub",
+        description: "Docker Hub's webhooks: pushed images as artifacts",
+        read: dockerhub::read,
+    },
+    Source {
+        name: "flux",
+        description: "Flux' events: Kustomizations and HelmReleases as deployments",
+        read: flux::read,
+    },
+    Source {
+        name: "ghcr",
+        description: "GitHub's webhooks of packages: images pushed to ghcr.io as artifacts (as in `github`)",
+        read: github::read,
     },
     Source {
         name: "git",
@@ -148,9 +209,63 @@ pub const SOURCES: &[Source] = &[
         read: github::read,
     },
     Source {
+        name: "grafana",
+        description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
+        read: grafana::read,
+    },
+    Source {
+        name: "harbor",
+        description: "Harbor's webhooks: pushed images as artifacts",
+        read: harbor::read,
+    },
+    Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
+    Source {
+        name: "jira",
+        description: "Jira and Jira Service Management: issues and alerts as incidents",
+        read: jira::read,
+    },
+    Source {
+        name: "kubernetes",
+        description: "Kubernetes objects from a watch (Deployments, sets) and exported events: rollouts",
+        read: kubernetes::read,
+    },
+    Source {
+        name: "launchdarkly",
+        description: "LaunchDarkly's webhooks: flag changes",
+        read: launchdarkly::read,
+    },
+    Source {
+        name: "opsgenie",
+        description: "Opsgenie's webhooks: alerts as incidents",
+        read: opsgenie::read,
+    },
+    Source {
         name: "pagerduty",
         description: "PagerDuty's webhooks, version 3: incidents",
         read: pagerduty::read,
+    },
+    Source { name: "sarif", description: "SARIF 2.1.0: findings of static analysis", read: sarif::read },
+    Source { name: "sentry", description: "Sentry's metric alerts: incidents", read: sentry::read },
+    Source {
+        name: "servicenow",
+        description: "ServiceNow's incidents, by our business rule",
+        read: servicenow::read,
+    },
+    Source { name: "snyk", description: "Snyk's webhooks: findings", read: snyk::read },
+    Source {
+        name: "terraform",
+        description: "HCP Terraform's notifications: runs that apply, as deployments",
+        read: terraform::read,
+    },
+    Source {
+        name: "trivy",
+        description: "Trivy's reports: findings, and the commits of images",
+        read: trivy::read,
+    },
+    Source {
+        name: "unleash",
+        description: "Unleash's webhook, by its own body or our template: flag changes",
+        read: unleash::read,
     },
 ];
 

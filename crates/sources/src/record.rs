@@ -26,6 +26,16 @@ pub(crate) fn event(
     }
 }
 
+/// When a later word about a thing occurred. Vendors tell whole seconds, and a start and an end within one of
+/// them would be told at the same time; the later word must win in whatever order the two arrive, so it is
+/// told a microsecond later.
+pub(crate) fn after(at: Timestamp, earlier: Option<Timestamp>) -> Timestamp {
+    match earlier {
+        Some(earlier) if at == earlier => Timestamp::from_micros(at.micros() + 1),
+        _ => at,
+    }
+}
+
 /// A deployment of which only the id, the environment and the state are known.
 pub(crate) fn deployment(id: &str, environment: &str, state: DeploymentState) -> DeploymentEvent {
     DeploymentEvent {
