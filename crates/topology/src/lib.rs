@@ -17,6 +17,7 @@ pub use partition::TaskId;
 use catalog::Catalog;
 use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partition_of, route};
 use model::fact::{Row, RowChange, RowKey};
+use model::metric::Window;
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text, Timestamp};
@@ -71,6 +72,16 @@ pub struct Topology {
 impl Topology {
     /// Empty tasks, `partitions` of each stage that has state.
     pub fn new(definitions: Definitions, catalog: Arc<Catalog>, partitions: u32) -> Self {
+        Self::with_windows(definitions, catalog, partitions, Window::ALL)
+    }
+
+    /// As [`Self::new`], with these windows only: what a window costs is measured with it.
+    pub fn with_windows(
+        definitions: Definitions,
+        catalog: Arc<Catalog>,
+        partitions: u32,
+        windows: &[Window],
+    ) -> Self {
         let tasks = partitions.max(1);
         // The zone was checked when the configuration was read.
         let calendar = || Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
@@ -81,7 +92,7 @@ impl Topology {
                 .collect(),
             inboxes: (0..tasks).map(|_| VecDeque::new()).collect(),
             unsettled: false,
-            aggregators: (0..tasks).map(|_| Aggregator::new(calendar())).collect(),
+            aggregators: (0..tasks).map(|_| Aggregator::with_windows(calendar(), windows)).collect(),
             repositories: BTreeSet::new(),
             rows: Vec::new(),
             events: Vec::new(),
