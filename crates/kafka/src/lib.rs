@@ -14,6 +14,8 @@ pub mod catalog;
 pub mod checkpoint;
 pub mod client;
 pub mod error;
+pub mod health;
+pub mod lag;
 pub mod member;
 pub mod out;
 pub mod raw;
@@ -25,6 +27,7 @@ pub mod topics;
 
 mod ingest;
 mod load;
+mod log;
 mod restore;
 mod stage;
 mod task;

@@ -1,6 +1,7 @@
 //! What a stage writes in a transaction: which topic, partition, key and headers each kind of output has.
 
 use crate::session::{EosError, EosSession, OutRecord};
+use crate::stats::Written;
 use crate::topics::Topics;
 use correlate::{Address, Message, partition_of};
 use model::fact::RowChange;
@@ -58,29 +59,24 @@ pub struct Out<'a, S> {
     /// Now, in milliseconds.
     pub now_ms: i64,
     /// Records written.
-    pub records: u64,
-    /// Dead letters written.
-    pub dead_letters: u64,
+    pub written: Written,
 }
 
 impl<S: EosSession> Out<'_, S> {
-    fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
-        self.records += 1;
-        self.session.produce(record)
-    }
-
     /// A row of a fact or a dimension.
     ///
     /// # Errors
     /// See [`EosError`]; so for every method.
     pub fn fact(&mut self, change: &RowChange) -> Result<(), EosError> {
         let topic = &self.topics.facts;
+        self.written.facts += 1;
         self.row(topic, change)
     }
 
     /// A row of a step or a pane.
     pub fn metric(&mut self, change: &RowChange) -> Result<(), EosError> {
         let topic = &self.topics.metrics;
+        self.written.metrics += 1;
         self.row(topic, change)
     }
 
@@ -89,8 +85,9 @@ impl<S: EosSession> Out<'_, S> {
         let key = serde_json::to_vec(&change.key()).unwrap_or_default();
         let value = model::avro::encode(change);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
-        self.produce(OutRecord {
+        let headers: [(&str, &[u8]); 2] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        self.session.produce(OutRecord {
             topic,
             partition: Some(self.task),
             key: &key,
@@ -104,7 +101,8 @@ impl<S: EosSession> Out<'_, S> {
     pub fn contribution(&mut self, contribution: &Contribution) -> Result<(), EosError> {
         let scope = contribution.key.scope.as_str();
         let value = model::avro::encode(contribution);
-        self.produce(OutRecord {
+        self.written.contributions += 1;
+        self.session.produce(OutRecord {
             topic: &self.topics.contributions,
             partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),
             key: scope.as_bytes(),
@@ -117,7 +115,8 @@ impl<S: EosSession> Out<'_, S> {
     /// An event, for its home (`None`: for the archive only).
     pub fn event(&mut self, value: &[u8], home: Option<&HomeKey>, task: u32) -> Result<(), EosError> {
         let catalog = self.catalog.to_be_bytes();
-        self.produce(OutRecord {
+        self.written.events += 1;
+        self.session.produce(OutRecord {
             topic: &self.topics.events,
             partition: Some(task),
             key: home.map_or(&[][..], |home| home.as_str().as_bytes()),
@@ -132,7 +131,8 @@ impl<S: EosSession> Out<'_, S> {
         let encoded = postcard::to_extend(message, vec![MESSAGE_VERSION])
             .map_err(|error| EosError::Fatal(format!("a message cannot be encoded: {error}")))?;
         let catalog = self.catalog.to_be_bytes();
-        self.produce(OutRecord {
+        self.written.messages += 1;
+        self.session.produce(OutRecord {
             topic: &self.topics.messages,
             partition: Some(task),
             key: &[],
@@ -144,7 +144,8 @@ impl<S: EosSession> Out<'_, S> {
 
     /// An entry of this task's changelog.
     pub fn changelog(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), EosError> {
-        self.produce(OutRecord {
+        self.written.changelog += 1;
+        self.session.produce(OutRecord {
             topic,
             partition: Some(self.task),
             key,
@@ -156,7 +157,7 @@ impl<S: EosSession> Out<'_, S> {
 
     /// A rejected record.
     pub fn letter(&mut self, letter: &DeadLetter) -> Result<(), EosError> {
-        self.dead_letters += 1;
+        self.written.dead_letters += 1;
         let (partition, offset) = (letter.origin.partition.to_string(), letter.origin.offset.to_string());
         let (bytes, received) = (letter.body_bytes.to_string(), letter.received_at.to_string());
         let own: Vec<(String, &str)> = letter
@@ -175,7 +176,7 @@ impl<S: EosSession> Out<'_, S> {
             (header::RECEIVED_AT, received.as_bytes()),
         ];
         headers.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_bytes())));
-        self.produce(OutRecord {
+        self.session.produce(OutRecord {
             topic: &self.topics.dlq,
             partition: None,
             key: letter.source.as_str().as_bytes(),
@@ -205,7 +206,9 @@ impl<S: EosSession> Out<'_, S> {
 pub fn decode_message(bytes: &[u8]) -> Result<Message, String> {
     match bytes.split_first() {
         Some((&MESSAGE_VERSION, body)) => postcard::from_bytes(body).map_err(|error| error.to_string()),
-        Some((version, _)) => Err(format!("message of version {version}, this version reads {MESSAGE_VERSION}")),
+        Some((version, _)) => {
+            Err(format!("message of version {version}, this version reads {MESSAGE_VERSION}"))
+        }
         None => Err("an empty message".to_owned()),
     }
 }

@@ -97,12 +97,12 @@ impl Drop for Running {
     }
 }
 
-fn keep_running(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) {
+fn keep_running(stage: Stage, plan: &Plan, stats: &Arc<StageStats>, stop: &AtomicBool) {
+    let _guard = Guard(stats);
     let mut pause = FIRST_PAUSE;
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let Err(error) = run(stage, plan, stats, stop) else { break };
-        stats.holds(0, None);
         if started.elapsed() >= GOOD_FOR {
             pause = FIRST_PAUSE;
         }
@@ -114,11 +114,21 @@ fn keep_running(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    stats.holds(0, None);
     stats.set_status(Status::Stopped);
 }
 
-fn run(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) -> Result<(), Error> {
+/// Says so when a stage's thread ends before it was stopped.
+struct Guard<'a>(&'a StageStats);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.0.snapshot().status != Status::Stopped {
+            self.0.set_status(Status::Dead);
+        }
+    }
+}
+
+fn run(stage: Stage, plan: &Plan, stats: &Arc<StageStats>, stop: &AtomicBool) -> Result<(), Error> {
     let context = Context {
         settings: plan.settings.clone(),
         definitions: plan.definitions.clone(),
@@ -133,7 +143,9 @@ fn run(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) -> Resu
         Stage::Aggregate => worker::run::<Aggregate>(&context, &catalog()?, stats, stop),
         Stage::Load => match &plan.warehouse {
             Some((client, handle)) => load::run(&context, client, handle, stats, stop),
-            None => Err(Error::Client { what: "the loader", reason: "no ClickHouse is configured".to_owned() }),
+            None => {
+                Err(Error::Client { what: "the loader", reason: "no ClickHouse is configured".to_owned() })
+            }
         },
     }
 }
@@ -148,10 +160,9 @@ pub fn tasks(settings: &KafkaSettings) -> Result<u32, Error> {
     let mut found: Option<(&str, usize)> = None;
     for topic in settings.topics.by_task() {
         let wrong = |reason: String| Error::Topic { topic: topic.to_owned(), reason };
-        let metadata =
-            consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| {
-                wrong(format!("no answer from {}: {error}", settings.brokers))
-            })?;
+        let metadata = consumer
+            .fetch_metadata(Some(topic), ANSWER_WITHIN)
+            .map_err(|error| wrong(format!("no answer from {}: {error}", settings.brokers)))?;
         let partitions = metadata
             .topics()
             .iter()

@@ -102,7 +102,9 @@ impl Topics {
         let escaped: String = self
             .prefix
             .chars()
-            .flat_map(|c| (!c.is_ascii_alphanumeric() && c != '_' && c != '-').then_some('\\').into_iter().chain([c]))
+            .flat_map(|c| {
+                (!c.is_ascii_alphanumeric() && c != '_' && c != '-').then_some('\\').into_iter().chain([c])
+            })
             .collect();
         format!("^{escaped}raw\\..+")
     }
@@ -113,6 +115,10 @@ impl Topics {
     /// The transactional id of a stage's task (of `ingest`: of a process).
     pub fn transactional_id(&self, stage: Stage, of: impl fmt::Display) -> String {
         format!("{}{stage}.{of}", self.prefix)
+    }
+    /// The task (of `ingest`: the process) of a transactional id, for logs, as in `correlate-3`.
+    pub fn task_of(&self, transactional_id: &str) -> String {
+        transactional_id.strip_prefix(self.prefix.as_str()).unwrap_or(transactional_id).replacen('.', "-", 1)
     }
     /// The topics that have one partition for each task of `correlate` and `aggregate`.
     pub fn by_task(&self) -> [&str; 7] {
@@ -146,7 +152,13 @@ impl Topics {
             spec(&self.facts, partitions, days(7), LARGE_RECORD_BYTES, "facts as rows, Avro"),
             spec(&self.contributions, partitions, days(7), LARGE_RECORD_BYTES, "changes of panes, Avro"),
             spec(&self.metrics, partitions, days(7), RECORD_BYTES, "windows and panes as rows, Avro"),
-            spec(&self.correlate_changelog, partitions, Cleanup::Compact, LARGE_RECORD_BYTES, "state of correlate"),
+            spec(
+                &self.correlate_changelog,
+                partitions,
+                Cleanup::Compact,
+                LARGE_RECORD_BYTES,
+                "state of correlate",
+            ),
             spec(&self.aggregate_changelog, partitions, Cleanup::Compact, RECORD_BYTES, "state of aggregate"),
             spec(&self.dlq, partitions, days(30), RECORD_BYTES, "rejected records"),
             spec(&self.catalog, 1, Cleanup::Compact, LARGE_RECORD_BYTES, "the catalog"),
@@ -210,5 +222,6 @@ mod tests {
         assert_eq!(topics.source_of("other.raw.github"), None);
         assert_eq!(topics.raw_pattern(), "^acme\\.raw\\..+");
         assert_eq!(topics.group(Stage::Load), "acme.load");
+        assert_eq!(topics.task_of(&topics.transactional_id(Stage::Correlate, 3)), "correlate-3");
     }
 }

@@ -13,6 +13,7 @@ use crate::stats::{StageStats, Status};
 use crate::task::{Context, Taken, Task};
 use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,14 +29,21 @@ const LOOK_EVERY: u32 = 64;
 pub fn run<L: Logic>(
     context: &Context,
     catalog: &Follower,
-    stats: &StageStats,
+    stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let inputs = L::inputs(&context.settings.topics);
     let first = inputs.first().map(String::as_str).unwrap_or_default();
-    let member = Member::join(&context.settings, L::STAGE, &[first])?;
-    let mut worker =
-        Worker::<L> { context, catalog, stats, member, inputs, tasks: BTreeMap::new(), idle: BTreeMap::new() };
+    let member = Member::join(&context.settings, &[first], stats)?;
+    let mut worker = Worker::<L> {
+        context,
+        catalog,
+        stats,
+        member,
+        inputs,
+        tasks: BTreeMap::new(),
+        idle: BTreeMap::new(),
+    };
     while !stop.load(Ordering::Relaxed) {
         worker.follow()?;
         worker.gather()?;
@@ -63,7 +71,9 @@ impl<L: Logic> Worker<'_, L> {
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
-                    let wanted = partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
+                    self.stats.assigned(partitions.len());
+                    let wanted =
+                        partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
                     for partition in wanted {
                         self.open(partition)?;
                     }
@@ -72,12 +82,18 @@ impl<L: Logic> Worker<'_, L> {
                     self.read_on()?;
                 }
                 Moved::Revoked | Moved::Lost => {
-                    self.idle.append(&mut self.tasks);
-                    self.stats.set_status(Status::Starting);
+                    self.give_up();
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lets every task go; those that come back may go on.
+    fn give_up(&mut self) {
+        self.idle.append(&mut self.tasks);
+        self.stats.assigned(0);
+        self.stats.set_status(Status::Starting);
     }
 
     fn open(&mut self, partition: u32) -> Result<(), Error> {
@@ -85,6 +101,7 @@ impl<L: Logic> Worker<'_, L> {
             && task.resume(self.context, self.stats)?
         {
             self.tasks.insert(partition, task);
+            self.stats.holds(self.tasks.len(), false);
             return Ok(());
         }
         let (member, at) = (&self.member, i32::try_from(partition).unwrap_or(i32::MAX));
@@ -94,6 +111,7 @@ impl<L: Logic> Worker<'_, L> {
         };
         let task = Task::open(self.context, partition, &self.catalog.newest(), committed, self.stats)?;
         self.tasks.insert(partition, task);
+        self.stats.holds(self.tasks.len(), false);
         Ok(())
     }
 
@@ -102,14 +120,15 @@ impl<L: Logic> Worker<'_, L> {
         let positions: Vec<Position> =
             self.tasks.values().flat_map(|task| task.positions(&self.inputs)).collect();
         self.member.assign(&positions)?;
-        self.stats.holds(self.tasks.len(), self.member.lag());
+        self.stats.holds(self.tasks.len(), false);
         self.stats.set_status(Status::Running);
         Ok(())
     }
 
     /// Takes records until a task's batch is due.
     fn gather(&mut self) -> Result<(), Error> {
-        let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        let mut wait =
+            self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
         for _ in 0..LOOK_EVERY {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;
@@ -141,12 +160,17 @@ impl<L: Logic> Worker<'_, L> {
             self.transact(partition, true)?;
         }
         let at = crate::now();
-        let owing: Vec<u32> =
-            self.tasks.iter().filter(|(_, task)| task.owes(now, at)).map(|(partition, _)| *partition).collect();
+        let owing: Vec<u32> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.owes(now, at))
+            .map(|(partition, _)| *partition)
+            .collect();
         for partition in owing {
             self.transact(partition, false)?;
         }
-        self.stats.holds(self.tasks.len(), self.member.lag());
+        self.stats.holds(self.tasks.len(), self.next_due().is_some());
+        self.stats.follows(self.catalog.offset());
         Ok(())
     }
 
@@ -164,12 +188,13 @@ impl<L: Logic> Worker<'_, L> {
             Ok(()) => Ok(()),
             Err(error) if is_final(&error) => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "the task is restored from its changelog");
+                tracing::warn!(stage = %L::STAGE, partition, %error, "the task is restored from its changelog");
                 self.tasks.remove(&partition);
+                self.stats.holds(self.tasks.len(), false);
                 // What the group did meanwhile comes first: the partition may be somebody else's.
                 std::thread::sleep(Duration::from_millis(200));
                 if self.member.poll(Duration::ZERO)?.is_some() {
-                    tracing::debug!("a record is read again");
+                    tracing::debug!(stage = %L::STAGE, partition, "a record is read again");
                 }
                 if let Some(moved) = self.member.moved() {
                     return self.moved_meanwhile(moved);
@@ -184,12 +209,13 @@ impl<L: Logic> Worker<'_, L> {
     fn moved_meanwhile(&mut self, moved: Moved) -> Result<(), Error> {
         if let Moved::Assigned(partitions) = moved {
             self.tasks.clear();
+            self.stats.assigned(partitions.len());
             for partition in partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()) {
                 self.open(partition)?;
             }
             return self.read_on();
         }
-        self.idle.append(&mut self.tasks);
+        self.give_up();
         Ok(())
     }
 

@@ -163,6 +163,11 @@ impl Aggregator {
         !self.owed.is_empty() || !self.marks.is_empty()
     }
 
+    /// How many ranges of rows a full flush would write: series that are behind, and panes that changed.
+    pub fn owed(&self) -> usize {
+        self.owed.len() + self.marks.len()
+    }
+
     /// Appends the rows that changed, each key at most once.
     ///
     /// With `full`, every stale range is rewritten, by one slide each, changed panes are told, and nothing is
