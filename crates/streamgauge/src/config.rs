@@ -40,6 +40,8 @@ pub struct Settings {
     pub bands: Option<u16>,
     /// `log.format`.
     pub log_format: LogFormat,
+    /// `telemetry.listen`: where metrics and health are answered; `None`: nowhere.
+    pub telemetry: Option<SocketAddr>,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -192,6 +194,7 @@ impl Settings {
             kafka: connections::kafka(at, file.kafka)?,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,
+            telemetry: telemetry(at, file.telemetry.listen.as_deref())?,
             log_format: choice(
                 at,
                 "log.format",
@@ -307,6 +310,17 @@ fn listen(at: &Origins, text: Option<&str>) -> anyhow::Result<SocketAddr> {
         Err(_) => {
             Err(at.error("listen", format!("{text:?} is not an address with a port, as in 127.0.0.1:8123")))
         }
+    }
+}
+
+/// Any address: what is shown there names topics and counts, and nothing can be changed.
+fn telemetry(at: &Origins, text: Option<&str>) -> anyhow::Result<Option<SocketAddr>> {
+    match text.unwrap_or("127.0.0.1:9464") {
+        "none" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            let what = format!("{text:?} is not an address with a port, as in 127.0.0.1:9464, and not none");
+            at.error("telemetry.listen", what)
+        }),
     }
 }
 

@@ -8,11 +8,14 @@ use crate::folder::DataFolder;
 use crate::normalize::source_settings;
 use crate::ownership::read_catalog;
 use crate::run::{stop_signal, wait_for};
+use crate::telemetry::endpoint::Endpoint;
+use crate::telemetry::metrics::Watched;
 use anyhow::Context;
 use axum::Router;
 use kafka::catalog::{Follower, ReadCatalog, publish};
 use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use warehouse::migrate;
 
@@ -65,8 +68,11 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     if folder.is_some() {
         writeln!(std::io::stderr(), "SQL is answered at {}", clickhouse.url())?;
     }
+    let watched = Watched { stages: running.stats().to_vec(), definition: settings.definitions.hash() };
+    let endpoint = settings.telemetry.and_then(|listen| serve(listen, watched, &clickhouse));
     wait_for(&stop);
     running.stop();
+    drop(endpoint);
     for stats in running.stats() {
         let counted = stats.snapshot();
         tracing::info!(
@@ -74,12 +80,31 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
             records_in = counted.records_in,
             records_out = counted.records_out,
             dead_letters = counted.dead_letters,
-            transactions = counted.transactions,
+            transactions = counted.transactions.count(),
             failures = counted.failures,
             "stopped"
         );
     }
     Ok(DONE)
+}
+
+/// Metrics and health. A run without them is better than none.
+fn serve(listen: SocketAddr, watched: Watched, clickhouse: &ClickHouse) -> Option<Endpoint> {
+    match Endpoint::start(listen, watched, &clickhouse.handle()) {
+        Ok(endpoint) => {
+            let _ = writeln!(std::io::stderr(), "metrics are answered at http://{}/metrics", endpoint.address());
+            Some(endpoint)
+        }
+        Err(error) => {
+            tracing::error!(
+                address = %listen,
+                %error,
+                "there are no metrics and no /healthz and /readyz: telemetry.listen cannot be listened on; the run \
+                 goes on; set another address, or none"
+            );
+            None
+        }
+    }
 }
 
 /// `catalog apply` on Kafka.

@@ -31,6 +31,7 @@ pub struct File {
     pub organisation: Organisation,
     pub privacy: Privacy,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -85,6 +86,12 @@ pub struct Privacy {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub listen: Option<String>,
 }
 
 /// A list of texts; in a variable, separated by commas.
@@ -155,7 +162,7 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if key.starts_with("kafka.") || key.starts_with("clickhouse.") {
+            if ["clickhouse.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start)) {
                 return false;
             }
             let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");
