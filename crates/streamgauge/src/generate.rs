@@ -31,13 +31,22 @@ pub fn run(command: &cli::Generate, settings: &Settings, out: &mut impl Write) -
     }
     let records = generate::generate(&options);
     if !command.to_kafka {
-        return paced(records, command.rate, |record| Ok(writeln!(out, "{}", write_line(&record))?), |_| Ok(()));
+        return paced(
+            records,
+            command.rate,
+            |record| Ok(writeln!(out, "{}", write_line(&record))?),
+            |_| Ok(()),
+        );
     }
     let Some(brokers) = &settings.kafka else {
         return Err(wrong("--to-kafka needs brokers: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));
     };
     let sender = RawSender::new(brokers)?;
-    paced(records, command.rate, |record| Ok(sender.send(&record)?), |wait| Ok(sender.serve(wait)))?;
+    let wait = |wait| {
+        sender.serve(wait);
+        Ok(())
+    };
+    paced(records, command.rate, |record| Ok(sender.send(&record)?), wait)?;
     sender.finish()?;
     Ok(DONE)
 }

@@ -26,13 +26,15 @@ use warehouse::migrate;
 /// the start. Later they are waited for.
 pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> anyhow::Result<u8> {
     if command.input.is_some() {
-        return Err(wrong("--input is for the embedded run; on Kafka records come from the topics raw.<source>"));
+        return Err(wrong(
+            "--input is for the embedded run; on Kafka records come from the topics raw.<source>",
+        ));
     }
     let stages = stages(&command.stages)?;
     let loads = stages.contains(&Stage::Load);
-    publish_first(settings, brokers)?;
     // One process owns the data folder; the engine in it is for the process that loads.
-    let folder = (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
+    let folder =
+        (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
     let clickhouse = match (&folder, &settings.clickhouse) {
         (Some(folder), _) => {
             let clickhouse = ClickHouse::embedded(folder.path(), settings.listen, Router::new())?;
@@ -42,6 +44,9 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         (None, Some(server)) => ClickHouse::served(server.url.clone())?,
         (None, None) => ClickHouse::served(String::new())?,
     };
+    // Heard from here on: whoever stops it while it starts gets an orderly end.
+    let stop = stop_signal(&clickhouse);
+    publish_first(settings, brokers)?;
     let client = match &settings.clickhouse {
         Some(server) => {
             if loads {
@@ -61,7 +66,6 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),
     };
-    let stop = stop_signal(&clickhouse);
     let mut running = Running::start(&plan)?;
     let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
@@ -92,7 +96,8 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
 fn serve(listen: SocketAddr, watched: Watched, clickhouse: &ClickHouse) -> Option<Endpoint> {
     match Endpoint::start(listen, watched, &clickhouse.handle()) {
         Ok(endpoint) => {
-            let _ = writeln!(std::io::stderr(), "metrics are answered at http://{}/metrics", endpoint.address());
+            let _ =
+                writeln!(std::io::stderr(), "metrics are answered at http://{}/metrics", endpoint.address());
             Some(endpoint)
         }
         Err(error) => {
@@ -146,7 +151,9 @@ fn stages(named: &[String]) -> anyhow::Result<Vec<Stage>> {
     let known = || Stage::ALL.map(Stage::as_str).join(", ");
     let mut stages = named
         .iter()
-        .map(|name| Stage::from_word(name).ok_or_else(|| wrong(format!("--stage {name:?} is not one of {}", known()))))
+        .map(|name| {
+            Stage::from_word(name).ok_or_else(|| wrong(format!("--stage {name:?} is not one of {}", known())))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     stages.sort_unstable();
     stages.dedup();

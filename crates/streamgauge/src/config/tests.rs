@@ -81,7 +81,11 @@ fn a_mistake_names_its_place_and_the_remedy() {
     check_error("[reporting]\ntimezone = \"Mars/Base\"", &[], "is not a time zone");
     check_error("[reporting]\nbands = 1999", &[], "there are no bands of 1999");
     check_error("partitions = 0", &[], "`partitions`: 0 is not between 1 and 1024");
-    check_error("[telemetry]\nlisten = \"9464\"", &[], "s.toml:2:1: `telemetry.listen`: \"9464\" is not an address");
+    check_error(
+        "[telemetry]\nlisten = \"9464\"",
+        &[],
+        "s.toml:2:1: `telemetry.listen`: \"9464\" is not an address",
+    );
     check_error("a = [1,", &[], "s.toml:1:");
     check_error("partitions = \"many\"", &[], "partitions");
 }
