@@ -171,6 +171,12 @@ impl Origins {
         self.places.keys().any(decides)
     }
 
+    /// Whether a key was set, or one below it.
+    #[cfg(test)]
+    pub fn has(&self, key: &str) -> bool {
+        self.places.contains_key(key)
+    }
+
     /// An error about a key's value.
     pub fn error(&self, key: &str, what: impl std::fmt::Display) -> anyhow::Error {
         let place = self.places.get(key).map_or("configuration", String::as_str);

@@ -201,3 +201,39 @@ fn load(out: &mut Exposition, counted: &Counted) {
     metric.histogram(&[("since", "occurred")], &loaded.delays.occurred);
     metric.histogram(&[("since", "observed")], &loaded.delays.observed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The names of all metrics, with those that their samples have.
+    fn names() -> BTreeSet<String> {
+        let stages = Stage::ALL.map(|stage| Arc::new(StageStats::new(stage))).to_vec();
+        let text = text(&Watched { stages, definition: "d".to_owned() });
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types
+            .flat_map(|(name, kind)| {
+                let suffixes: &[&str] =
+                    if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+                suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_metric_that_an_alert_of_deploy_looks_at_is_shown() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/prometheus/streamgauge.rules.yaml");
+        let rules = std::fs::read_to_string(path).unwrap();
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let words = rules.split(|letter| !is_part(letter));
+        let used: BTreeSet<String> =
+            words.filter(|word| word.starts_with("streamgauge_")).map(str::to_owned).collect();
+        let shown = names();
+        let unknown: Vec<&String> = used.difference(&shown).collect();
+        assert!(unknown.is_empty(), "the program shows no {unknown:?}");
+        for needed in ["lag_records", "stage_ready", "dead_letters_total", "restore_running_seconds"] {
+            assert!(used.contains(&format!("streamgauge_{needed}")), "no alert looks at {needed}");
+        }
+    }
+}
