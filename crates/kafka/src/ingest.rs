@@ -10,6 +10,7 @@ use crate::stage::is_final;
 use crate::stats::{StageStats, Status, Written};
 use crate::task::Context;
 use crate::topics::Stage;
+use crate::trace::{self, Span, TraceContext};
 use correlate::{Address, Route, partition_of, route};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin, RawRecord};
 use model::{DeliveryEvent, HomeKey, Text, Timestamp};
@@ -27,6 +28,13 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How many records of a batch became what, and why.
 type Outcomes = BTreeMap<(&'static str, Text), u64>;
+
+/// What a committed transaction did.
+struct Ingested {
+    outcomes: Outcomes,
+    written: Written,
+    spans: Vec<Span>,
+}
 
 /// Works until it is told to stop.
 ///
@@ -174,10 +182,13 @@ impl Ingest<'_> {
         self.last_transaction = started.elapsed();
         self.forget();
         match done {
-            Ok((outcomes, written)) => {
+            Ok(Ingested { outcomes, written, spans }) => {
                 let outcomes =
                     outcomes.iter().map(|((outcome, reason), records)| (*outcome, reason.as_str(), *records));
                 self.stats.committed(outcomes, &written, self.last_transaction);
+                if let Some(tracing) = &self.context.tracing {
+                    spans.into_iter().for_each(|span| span.end(&**tracing));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -202,7 +213,7 @@ impl Ingest<'_> {
         }
     }
 
-    fn attempt(&mut self, catalog: &Revision) -> Result<(Outcomes, Written), EosError> {
+    fn attempt(&mut self, catalog: &Revision) -> Result<Ingested, EosError> {
         if self.session.is_suspect() {
             let id =
                 self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
@@ -218,10 +229,13 @@ impl Ingest<'_> {
             definition: &self.context.definition,
             catalog: catalog.offset,
             now_ms: crate::now().micros().div_euclid(1_000),
+            trace: None,
             written: Written::default(),
         };
-        let mut outcomes = Outcomes::new();
+        let (mut outcomes, mut spans) = (Outcomes::new(), Vec::new());
         for record in &self.waiting {
+            let span = self.context.tracing.as_ref().and_then(|_| span(self.context, record));
+            out.trace = span.as_ref().map(|span| span.context.header());
             let outcome = match sources::read(record, self.sources) {
                 Outcome::Emit(events) => {
                     for event in &events {
@@ -238,14 +252,29 @@ impl Ingest<'_> {
                     ("rejected", rejection.reason)
                 }
             };
+            spans.extend(span.map(|span| span.with("streamgauge.outcome", outcome.0)));
             *outcomes.entry(outcome).or_default() += 1;
         }
         let written = out.written;
         let positions: Vec<Position> =
             self.positions().into_iter().filter(|position| position.offset >= 0).collect();
         self.session.commit(&positions, self.member.group())?;
-        Ok((outcomes, written))
+        Ok(Ingested { outcomes, written, spans })
     }
+}
+
+/// The span of a record that is part of a trace.
+fn span(context: &Context, record: &RawRecord) -> Option<Span> {
+    let (_, header) = record.headers.iter().find(|(name, _)| name.as_str() == trace::HEADER)?;
+    let parent = TraceContext::read(header.as_bytes())?;
+    let (topic, group) = (record.origin.topic.as_str(), context.settings.topics.group(Stage::Ingest));
+    let mut span = Span::begin(parent.child(), &group, Some(topic))
+        .with("messaging.destination.partition.id", record.origin.partition.to_string())
+        .with("messaging.kafka.offset", record.origin.offset)
+        .with("streamgauge.stage", Stage::Ingest.as_str())
+        .with("streamgauge.source", record.source.as_str());
+    span.parent = Some(parent);
+    Some(span)
 }
 
 /// Sends an event to each task that holds one of its homes, once.

@@ -24,6 +24,7 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod topics;
+pub mod trace;
 
 mod ingest;
 mod load;

@@ -8,6 +8,7 @@ use crate::session::Position;
 use crate::stats::{Delays, Loaded, StageStats, Status, Written};
 use crate::task::Context;
 use crate::topics::Stage;
+use crate::trace::{self, TraceContext, Traced};
 use model::fact::RowChange;
 use model::{DeliveryEvent, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -86,6 +87,7 @@ struct Batch {
     unreadable: u64,
     /// When each event happened, and when it reached us.
     times: Vec<(Timestamp, Timestamp)>,
+    traced: Traced,
 }
 
 impl Batch {
@@ -156,6 +158,9 @@ impl Load<'_> {
             self.moved.insert(partition, *next);
             self.since.get_or_insert_with(Instant::now);
             take(&mut self.loader, &mut self.batch, &message, &self.context.settings.topics.events);
+            if self.context.tracing.is_some() {
+                trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
+            }
         }
         Ok(())
     }
@@ -169,7 +174,16 @@ impl Load<'_> {
             tracing::warn!(stage = %Stage::Load, %error, "offsets of loaded rows were not committed");
         }
         self.last_load = started.elapsed();
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
+        let traced = std::mem::take(&mut batch.traced);
+        let group = self.context.settings.topics.group(Stage::Load);
+        if let (Some(spans), Some(span)) = (&self.context.tracing, traced.span(&group, None)) {
+            span.with("messaging.batch.message_count", batch.records)
+                .with("streamgauge.stage", Stage::Load.as_str())
+                .with("streamgauge.rows", report.total())
+                .with("db.system.name", "clickhouse")
+                .end(&**spans);
+        }
         let outcomes = [("emitted", "", batch.records), ("dropped", "unreadable", batch.unreadable)];
         self.stats.committed(outcomes, &Written::default(), self.last_load);
         let (inserts, retries) = (report.inserts, report.retries);
@@ -220,6 +234,12 @@ fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, e
             tracing::error!(stage = %Stage::Load, topic, partition, offset, %error, "a record cannot be loaded and is passed over");
         }
     }
+}
+
+/// The trace that a record is part of.
+fn trace_of(message: &BorrowedMessage<'_>) -> Option<TraceContext> {
+    let header = message.headers()?.iter().find(|held| held.key == trace::HEADER)?;
+    TraceContext::read(header.value?)
 }
 
 fn row_headers(message: &BorrowedMessage<'_>) -> (u64, Text) {

@@ -3,6 +3,7 @@
 use crate::session::{EosError, EosSession, OutRecord};
 use crate::stats::Written;
 use crate::topics::Topics;
+use crate::trace;
 use correlate::{Address, Message, partition_of};
 use model::fact::RowChange;
 use model::metric::Contribution;
@@ -58,6 +59,8 @@ pub struct Out<'a, S> {
     pub catalog: i64,
     /// Now, in milliseconds.
     pub now_ms: i64,
+    /// The header with the span that what is written comes from.
+    pub trace: Option<String>,
     /// Records written.
     pub written: Written,
 }
@@ -85,14 +88,15 @@ impl<S: EosSession> Out<'_, S> {
         let key = serde_json::to_vec(&change.key()).unwrap_or_default();
         let value = model::avro::encode(change);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] =
-            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
+        let headers: [(&str, &[u8]); 3] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes()), (trace::HEADER, trace)];
         self.session.produce(OutRecord {
             topic,
             partition: Some(self.task),
             key: &key,
             value: Some(&value),
-            headers: &headers,
+            headers: carried(&headers),
             timestamp_ms: self.now_ms,
         })
     }
@@ -102,12 +106,13 @@ impl<S: EosSession> Out<'_, S> {
         let scope = contribution.key.scope.as_str();
         let value = model::avro::encode(contribution);
         self.written.contributions += 1;
+        let headers = [(trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes())];
         self.session.produce(OutRecord {
             topic: &self.topics.contributions,
             partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),
             key: scope.as_bytes(),
             value: Some(&value),
-            headers: &[],
+            headers: carried(&headers),
             timestamp_ms: self.now_ms,
         })
     }
@@ -121,7 +126,10 @@ impl<S: EosSession> Out<'_, S> {
             partition: Some(task),
             key: home.map_or(&[][..], |home| home.as_str().as_bytes()),
             value: Some(value),
-            headers: &[(header::CATALOG, &catalog)],
+            headers: carried(&[
+                (header::CATALOG, &catalog),
+                (trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes()),
+            ]),
             timestamp_ms: self.now_ms,
         })
     }
@@ -137,7 +145,10 @@ impl<S: EosSession> Out<'_, S> {
             partition: Some(task),
             key: &[],
             value: Some(&encoded),
-            headers: &[(header::CATALOG, &catalog)],
+            headers: carried(&[
+                (header::CATALOG, &catalog),
+                (trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes()),
+            ]),
             timestamp_ms: self.now_ms,
         })
     }
@@ -196,6 +207,14 @@ impl<S: EosSession> Out<'_, S> {
             Address::Task(task) => *task..task + 1,
             Address::All => 0..self.tasks,
         }
+    }
+}
+
+/// Without the last header, that of the trace, where it says nothing.
+fn carried<'a, 'b>(headers: &'a [(&'b str, &'b [u8])]) -> &'a [(&'b str, &'b [u8])] {
+    match headers.split_last() {
+        Some(((_, []), others)) => others,
+        _ => headers,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
+use crate::trace::{Span, TraceContext, Traced, Tracing};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -30,6 +31,8 @@ pub struct Context {
     pub read_catalog: ReadCatalog,
     /// How many tasks the stage has.
     pub tasks: u32,
+    /// Where spans go.
+    pub tracing: Tracing,
 }
 
 /// A task.
@@ -50,6 +53,8 @@ pub struct Task<L: Logic> {
     letters: Vec<DeadLetter>,
     waiting_bytes: usize,
     waiting_since: Option<Instant>,
+    /// The traces that the waiting records are part of.
+    traced: Traced,
     /// The newest catalog that an event which waits was routed by.
     needs_catalog: i64,
     last_worked: Instant,
@@ -131,6 +136,7 @@ impl<L: Logic> Task<L> {
             letters: Vec::new(),
             waiting_bytes: 0,
             waiting_since: None,
+            traced: Traced::default(),
             needs_catalog: -1,
             last_worked: now,
             last_punctuated: now,
@@ -159,6 +165,7 @@ impl<L: Logic> Task<L> {
         self.waiting.clear();
         self.letters.clear();
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
+        self.traced = Traced::default();
         self.next = self.checkpoint.offsets.iter().map(|offset| offset.unwrap_or(-1)).collect();
         stats.holds_state(self.partition, self.holds());
         Ok(true)
@@ -192,6 +199,9 @@ impl<L: Logic> Task<L> {
         self.needs_catalog = self.needs_catalog.max(record.catalog);
         self.waiting_bytes += record.value.len();
         self.waiting_since.get_or_insert_with(Instant::now);
+        if let Some(trace) = record.trace {
+            self.traced.add(trace);
+        }
         match L::decode(input, record.value) {
             Ok(decoded) => self.waiting.push(decoded),
             Err(unreadable) => {
@@ -235,7 +245,9 @@ impl<L: Logic> Task<L> {
         let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
         let taken = waiting.len() as u64;
-        let done = self.transaction(context, newest, group, stats, |logic, out| {
+        let span = self.span(&context.settings, taken);
+        let trace = span.as_ref().map(|span| span.context.header());
+        let done = self.transaction(context, newest, group, stats, trace, |logic, out| {
             waiting.into_iter().for_each(|input| logic.process(input));
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
@@ -243,7 +255,24 @@ impl<L: Logic> Task<L> {
         let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
         let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
         stats.committed(outcomes, &done, self.last_transaction);
+        if let (Some(span), Some(spans)) = (span, &context.tracing) {
+            span.end(&**spans);
+        }
         Ok(())
+    }
+
+    /// The span of the batch that waits, where any of its records is traced.
+    fn span(&mut self, settings: &KafkaSettings, records: u64) -> Option<Span> {
+        let topics = &settings.topics;
+        let inputs = L::inputs(topics);
+        let traced = std::mem::take(&mut self.traced);
+        let span = traced.span(&topics.group(L::STAGE), inputs.first().map(String::as_str))?;
+        Some(
+            span.with("messaging.destination.partition.id", self.partition.to_string())
+                .with("messaging.batch.message_count", records)
+                .with("streamgauge.stage", L::STAGE.as_str())
+                .with("streamgauge.task", self.name.as_str()),
+        )
     }
 
     /// Writes some of what is owed, in one transaction.
@@ -259,7 +288,8 @@ impl<L: Logic> Task<L> {
     ) -> Result<(), Error> {
         let now = crate::now();
         let started = Instant::now();
-        let done = self.transaction(context, newest, group, stats, |logic, out| logic.punctuate(now, out))?;
+        let done =
+            self.transaction(context, newest, group, stats, None, |logic, out| logic.punctuate(now, out))?;
         stats.committed([], &done, self.last_transaction);
         self.last_punctuated = Instant::now();
         self.punctuate_cost = started.elapsed();
@@ -272,10 +302,11 @@ impl<L: Logic> Task<L> {
         newest: &Revision,
         group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
         stats: &StageStats,
+        trace: Option<String>,
         work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
     ) -> Result<Written, Error> {
         let started = Instant::now();
-        let done = self.attempt(context, newest, group, work);
+        let done = self.attempt(context, newest, group, trace, work);
         self.last_transaction = started.elapsed();
         self.last_worked = Instant::now();
         match &done {
@@ -298,6 +329,7 @@ impl<L: Logic> Task<L> {
         context: &Context,
         newest: &Revision,
         group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        trace: Option<String>,
         work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
     ) -> Result<Written, EosError> {
         let topics = &context.settings.topics;
@@ -325,6 +357,7 @@ impl<L: Logic> Task<L> {
             definition: &context.definition,
             catalog: self.catalog.offset,
             now_ms: crate::now().micros().div_euclid(1_000),
+            trace,
             written: Written::default(),
         };
         work(&mut self.logic, &mut out)?;
@@ -367,6 +400,8 @@ pub struct Taken<'a> {
     pub value: &'a [u8],
     /// The catalog that routed it; −1: not said.
     pub catalog: i64,
+    /// The trace that it is part of.
+    pub trace: Option<TraceContext>,
 }
 
 /// Bytes of an entry of the state; none where it is not there.

@@ -11,6 +11,7 @@ use crate::session::Position;
 use crate::stage::{Logic, is_final};
 use crate::stats::{StageStats, Status};
 use crate::task::{Context, Taken, Task};
+use crate::trace::{self, TraceContext};
 use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,13 +136,10 @@ impl<L: Logic> Worker<'_, L> {
             let Some(input) = self.inputs.iter().position(|topic| topic == message.topic()) else { continue };
             let task = u32::try_from(message.partition()).ok().and_then(|at| self.tasks.get_mut(&at));
             let Some(task) = task else { continue };
-            let catalog = message
-                .headers()
-                .and_then(|headers| headers.iter().find(|header| header.key == header::CATALOG))
-                .and_then(|header| Some(i64::from_be_bytes(header.value?.try_into().ok()?)))
-                .unwrap_or(-1);
+            let (catalog, trace) = headers(&message, self.context.tracing.is_some());
             let value = message.payload().unwrap_or_default();
-            task.take(input, Taken { topic: message.topic(), offset: message.offset(), value, catalog });
+            let (topic, offset) = (message.topic(), message.offset());
+            task.take(input, Taken { topic, offset, value, catalog, trace });
         }
         Ok(())
     }
@@ -232,4 +230,17 @@ impl<L: Logic> Worker<'_, L> {
         }
         Ok(())
     }
+}
+
+/// What a record's headers say: the catalog that routed it (−1: nothing), and the trace that it is part of.
+fn headers(message: &impl Message, traces: bool) -> (i64, Option<TraceContext>) {
+    let (mut catalog, mut trace) = (-1, None);
+    for held in message.headers().into_iter().flat_map(Headers::iter) {
+        match (held.key, held.value) {
+            (header::CATALOG, Some(value)) => catalog = value.try_into().map_or(-1, i64::from_be_bytes),
+            (trace::HEADER, Some(value)) if traces => trace = TraceContext::read(value),
+            _ => {}
+        }
+    }
+    (catalog, trace)
 }

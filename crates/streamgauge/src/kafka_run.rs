@@ -10,9 +10,11 @@ use crate::ownership::read_catalog;
 use crate::run::{stop_signal, wait_for};
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::metrics::Watched;
+use crate::telemetry::otlp::Exporter;
 use anyhow::Context;
 use axum::Router;
 use kafka::catalog::{Follower, ReadCatalog, publish};
+use kafka::trace::Tracing;
 use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -66,7 +68,8 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),
     };
-    let mut running = Running::start(&plan)?;
+    let (tracing, exporter) = tracing(settings, brokers, &clickhouse);
+    let mut running = Running::start_traced(&plan, tracing)?;
     let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
     if folder.is_some() {
@@ -77,6 +80,9 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     wait_for(&stop);
     running.stop();
     drop(endpoint);
+    if let Some(exporter) = exporter {
+        clickhouse.block_on(exporter.finish());
+    }
     for stats in running.stats() {
         let counted = stats.snapshot();
         tracing::info!(
@@ -90,6 +96,17 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         );
     }
     Ok(DONE)
+}
+
+/// Where spans go, and who sends them on.
+fn tracing(
+    settings: &Settings,
+    brokers: &KafkaSettings,
+    clickhouse: &ClickHouse,
+) -> (Tracing, Option<Exporter>) {
+    let Some(collector) = &settings.collector else { return (None, None) };
+    let (queue, exporter) = Exporter::start(collector, &brokers.instance, &clickhouse.handle());
+    (Some(Arc::new(queue)), Some(exporter))
 }
 
 /// Metrics and health. A run without them is better than none.

@@ -3,6 +3,7 @@
 pub mod endpoint;
 mod exposition;
 pub mod metrics;
+pub mod otlp;
 mod process;
 
 use crate::config::LogFormat;

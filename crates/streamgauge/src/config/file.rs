@@ -92,6 +92,7 @@ pub struct Log {
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     pub listen: Option<String>,
+    pub otlp_endpoint: Option<String>,
 }
 
 /// A list of texts; in a variable, separated by commas.

@@ -86,6 +86,11 @@ fn a_mistake_names_its_place_and_the_remedy() {
         &[],
         "s.toml:2:1: `telemetry.listen`: \"9464\" is not an address",
     );
+    check_error(
+        "[telemetry]\notlp_endpoint = \"https://x\"",
+        &[],
+        "`telemetry.otlp_endpoint`: \"https://x\" is not as in",
+    );
     check_error("a = [1,", &[], "s.toml:1:");
     check_error("partitions = \"many\"", &[], "partitions");
 }
