@@ -10,10 +10,11 @@ use kafka::KafkaSettings;
 use kafka::raw::RawSender;
 use model::raw::{Origin, RawRecord};
 use model::{Text, Timestamp};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use test_broker::{Cluster, Settings};
 
@@ -37,8 +38,13 @@ struct Run {
 
 impl Run {
     fn start(folder: &Path, brokers: &str, arguments: &[&str]) -> Self {
+        Self::start_with(folder, brokers, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, brokers: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let log = folder.join("run.log");
-        let mut run = Self::spawn(folder, brokers, "127.0.0.1:0", arguments, &log);
+        let listen = [("STREAMGAUGE__TELEMETRY__LISTEN", "127.0.0.1:0")];
+        let mut run = Self::spawn(folder, brokers, &[&listen, settings].concat(), arguments, &log);
         run.address = run.wait("an address", |run| {
             let text = std::fs::read_to_string(&run.log).unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix("metrics are answered at http://"));
@@ -47,12 +53,18 @@ impl Run {
         run
     }
 
-    fn spawn(folder: &Path, brokers: &str, listen: &str, arguments: &[&str], log: &Path) -> Self {
+    fn spawn(
+        folder: &Path,
+        brokers: &str,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+        log: &Path,
+    ) -> Self {
         let process = Command::new(assert_cmd::cargo::cargo_bin("streamgauge"))
             .current_dir(folder)
             .env_remove("RUST_LOG")
             .envs(environment(brokers))
-            .env("STREAMGAUGE__TELEMETRY__LISTEN", listen)
+            .envs(settings.iter().copied())
             .env("STREAMGAUGE__LISTEN", "127.0.0.1:0")
             .env("STREAMGAUGE__LOG__FORMAT", "json")
             .args(["-v", "run"])
@@ -261,7 +273,13 @@ fn readiness_says_that_no_broker_answers_and_comes_back_with_it() {
 
     // Another process, whose port is taken, says so and works.
     let log = folder.path().join("other.log");
-    let other = Run::spawn(folder.path(), &brokers, &run.address, &["--stage", "ingest"], &log);
+    let other = Run::spawn(
+        folder.path(),
+        &brokers,
+        &[("STREAMGAUGE__TELEMETRY__LISTEN", run.address.as_str())],
+        &["--stage", "ingest"],
+        &log,
+    );
     other.wait("a word about the port", |run| {
         let text = std::fs::read_to_string(&run.log).unwrap();
         let said = text.contains("telemetry.listen cannot be listened on") && text.contains("assigned");
@@ -278,4 +296,119 @@ fn readiness_says_that_no_broker_answers_and_comes_back_with_it() {
     run.wait_for_readiness(200, "ingest: ready\ncorrelate: ready\naggregate: ready\nload: ready\n");
     assert_eq!(run.metrics().sum("streamgauge_stage_ready", &[]), 4.0);
     run.stop();
+}
+
+/// A collector: takes OTLP over HTTP, and keeps the spans.
+struct Collector {
+    address: String,
+    spans: Arc<Mutex<Vec<serde_json::Value>>>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let collector = Self { address: listener.local_addr().unwrap().to_string(), spans: Arc::default() };
+        let spans = collector.spans.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let mut length = 0;
+                let mut head = String::new();
+                while reader.read_line(&mut head).unwrap() > 2 {
+                    if let Some(value) = head.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    head.clear();
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                for resource in request["resourceSpans"].as_array().unwrap() {
+                    for scope in resource["scopeSpans"].as_array().unwrap() {
+                        spans.lock().unwrap().extend(scope["spans"].as_array().unwrap().iter().cloned());
+                    }
+                }
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        collector
+    }
+
+    /// The spans of a stage.
+    fn of(&self, stage: &str) -> Vec<serde_json::Value> {
+        let all = self.spans.lock().unwrap();
+        let wanted = serde_json::json!({"key": "streamgauge.stage", "value": {"stringValue": stage}});
+        all.iter().filter(|span| span["attributes"].as_array().unwrap().contains(&wanted)).cloned().collect()
+    }
+}
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[test]
+fn a_sampled_record_is_one_trace_from_its_sender_to_its_rows_and_others_are_none() {
+    if !is_possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
+    let brokers = cluster.bootstrap();
+    command(folder.path(), &brokers, &["topics"]);
+    let collector = Collector::start();
+    let endpoint = format!("http://{}", collector.address);
+    let run = Run::start_with(
+        folder.path(),
+        &brokers,
+        &[],
+        &[("STREAMGAUGE__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())],
+    );
+    run.wait_for_readiness(200, "load: ready");
+    let event = |id: &str| {
+        format!(
+            r#"{{"id":"{id}","type":"deployment","occurred_at":"2026-03-02T10:04:00Z","observed_at":"2026-03-02T10:04:01Z","source":"ci","service":"checkout","deployment":{{"deployment_id":"{id}","environment":"production","sha":"3f5967c83e86eab1f5b2c1a0ef8f65c69f5d5e6b","state":"succeeded"}}}}"#
+        )
+    };
+    send(&brokers, "canonical", &[], &[&event("1")]);
+    send(
+        &brokers,
+        "canonical",
+        &[("traceparent", &format!("00-{TRACE}-00f067aa0ba902b7-00"))],
+        &[&event("2")],
+    );
+    run.wait("what is not sampled to be loaded", |run| {
+        let loaded = run.metrics().sum("streamgauge_load_rows_total", &[("table", "events_rows")]);
+        if loaded == 2.0 { Ok(()) } else { Err(format!("{loaded}")) }
+    });
+    send(
+        &brokers,
+        "canonical",
+        &[("traceparent", &format!("00-{TRACE}-00f067aa0ba902b7-01"))],
+        &[&event("3")],
+    );
+    run.wait("spans of all stages", |_| {
+        let counts = ["ingest", "correlate", "aggregate", "load"].map(|stage| collector.of(stage).len());
+        if counts.iter().all(|count| *count > 0) { Ok(()) } else { Err(format!("{counts:?}")) }
+    });
+    run.stop();
+
+    let ingest = collector.of("ingest");
+    assert_eq!(ingest.len(), 1, "only one was sampled: {ingest:?}");
+    assert_eq!(ingest[0]["parentSpanId"], "00f067aa0ba902b7");
+    assert_eq!(ingest[0]["name"], "process streamgauge.raw.canonical");
+    // Whether a span of a stage comes from one of these.
+    let comes_from = |stage: &str, earlier: &[serde_json::Value]| {
+        let spans = collector.of(stage);
+        assert!(spans.iter().all(|span| span["traceId"] == TRACE), "{stage}: {spans:?}");
+        spans.iter().any(|span| {
+            let links = span["links"].as_array().unwrap().iter().map(|link| &link["spanId"]);
+            let from: Vec<_> = links.chain([&span["parentSpanId"]]).collect();
+            earlier.iter().any(|source| from.contains(&&source["spanId"]))
+        })
+    };
+    let (correlate, aggregate) = (collector.of("correlate"), collector.of("aggregate"));
+    assert!(comes_from("correlate", &ingest));
+    assert!(comes_from("aggregate", &correlate));
+    assert!(comes_from("load", &ingest), "the event's own row");
+    assert!(comes_from("load", &correlate), "the deployment's row");
+    assert!(comes_from("load", &aggregate), "the windows' rows");
 }
