@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::ffi::{self, Chdb, Connection};
 use crate::limits::{EXIT_GRACE, QUEUE_LENGTH};
 use crate::spool::Spool;
-use crate::{EngineError, Exception, locate, sql};
+use crate::{EngineError, Exception, locate, sql, stdin};
 
 /// What a statement runs with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,6 +138,7 @@ impl Engine {
         let lock = lock(&data_dir)?;
         let spool = Spool::open(&data_dir)?;
         let chdb = load()?;
+        stdin::keep();
         let live = Arc::new(Live {
             data_dir: data_dir.clone(),
             closing: AtomicBool::new(false),

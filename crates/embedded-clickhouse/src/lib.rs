@@ -29,11 +29,13 @@ mod server;
 mod spool;
 mod sql;
 mod status;
+mod stdin;
 
 pub use engine::{Engine, Outcome, QueryOptions, Statistics};
 pub use error::{EngineError, Exception};
 pub use locate::{LIBRARY_ENV, locate};
 pub use server::{Server, ServerError};
+pub use stdin::stdin;
 
 /// The release of chDB (npm package `@chdb/lib-<platform>`) that this crate is tested with.
 pub const CHDB_VERSION: &str = "26.5.3";

@@ -7,15 +7,17 @@ use crate::member::{Member, Moved};
 use crate::out::{Out, encode_event, header};
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::stage::is_final;
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Written};
 use crate::task::Context;
 use crate::topics::Stage;
+use crate::trace::{self, Span, TraceContext};
 use correlate::{Address, Route, partition_of, route};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin, RawRecord};
 use model::{DeliveryEvent, HomeKey, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use sources::{Outcome, Rejection, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,16 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(50);
 /// The shortest time for which a batch is gathered.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How many records of a batch became what, and why.
+type Outcomes = BTreeMap<(&'static str, Text), u64>;
+
+/// What a committed transaction did.
+struct Ingested {
+    outcomes: Outcomes,
+    written: Written,
+    spans: Vec<Span>,
+}
 
 /// Works until it is told to stop.
 ///
@@ -32,13 +44,13 @@ pub fn run(
     context: &Context,
     sources: &SourceSettings,
     catalog: &Follower,
-    stats: &StageStats,
+    stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let pattern = context.settings.topics.raw_pattern();
     let mapped = context.settings.mapped.keys().map(String::as_str);
     let subscribed: Vec<&str> = std::iter::once(pattern.as_str()).chain(mapped).collect();
-    let member = Member::join(&context.settings, Stage::Ingest, &subscribed)?;
+    let member = Member::join(&context.settings, &subscribed, stats)?;
     let mut ingest = Ingest {
         context,
         sources,
@@ -57,7 +69,8 @@ pub fn run(
         if ingest.is_due() {
             ingest.work(&catalog.newest())?;
         }
-        ingest.stats.holds(ingest.next.len(), ingest.member.lag());
+        ingest.stats.holds(ingest.next.len(), ingest.since.is_some());
+        ingest.stats.follows(catalog.offset());
     }
     if ingest.waiting.is_empty() { Ok(()) } else { ingest.work(&catalog.newest()) }
 }
@@ -90,13 +103,18 @@ impl Ingest<'_> {
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %Stage::Ingest, partitions = partitions.len(), "assigned");
+                    self.stats.assigned(partitions.len());
                     let committed = self.member.committed(&partitions)?;
                     self.next =
                         partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
                     self.member.assign(&self.positions())?;
+                    self.stats.holds(self.next.len(), false);
                     self.stats.set_status(Status::Running);
                 }
-                Moved::Revoked | Moved::Lost => self.stats.set_status(Status::Starting),
+                Moved::Revoked | Moved::Lost => {
+                    self.stats.assigned(0);
+                    self.stats.set_status(Status::Starting);
+                }
             }
         }
         Ok(())
@@ -164,8 +182,13 @@ impl Ingest<'_> {
         self.last_transaction = started.elapsed();
         self.forget();
         match done {
-            Ok(()) => {
-                self.stats.committed(self.last_transaction);
+            Ok(Ingested { outcomes, written, spans }) => {
+                let outcomes =
+                    outcomes.iter().map(|((outcome, reason), records)| (*outcome, reason.as_str(), *records));
+                self.stats.committed(outcomes, &written, self.last_transaction);
+                if let Some(tracing) = &self.context.tracing {
+                    spans.into_iter().for_each(|span| span.end(&**tracing));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -173,13 +196,13 @@ impl Ingest<'_> {
                 if matches!(error, EosError::Abort(_))
                     && let Err(error) = self.session.abort()
                 {
-                    tracing::warn!(%error, "aborting");
+                    tracing::warn!(stage = %Stage::Ingest, %error, "aborting");
                 }
                 let error = Error::transaction("ingest")(error);
                 if is_final(&error) {
                     return Err(error);
                 }
-                tracing::warn!(%error, "the records are read again");
+                tracing::warn!(stage = %Stage::Ingest, %error, "the records are read again");
                 std::thread::sleep(Duration::from_millis(200));
                 self.session = open(self.context)?;
                 let partitions: Vec<_> = self.next.keys().cloned().collect();
@@ -190,7 +213,7 @@ impl Ingest<'_> {
         }
     }
 
-    fn attempt(&mut self, catalog: &Revision) -> Result<(), EosError> {
+    fn attempt(&mut self, catalog: &Revision) -> Result<Ingested, EosError> {
         if self.session.is_suspect() {
             let id =
                 self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
@@ -206,11 +229,13 @@ impl Ingest<'_> {
             definition: &self.context.definition,
             catalog: catalog.offset,
             now_ms: crate::now().micros().div_euclid(1_000),
-            records: 0,
-            dead_letters: 0,
+            trace: None,
+            written: Written::default(),
         };
-        let mut outcomes: BTreeMap<(&'static str, Text), u64> = BTreeMap::new();
+        let (mut outcomes, mut spans) = (Outcomes::new(), Vec::new());
         for record in &self.waiting {
+            let span = self.context.tracing.as_ref().and_then(|_| span(self.context, record));
+            out.trace = span.as_ref().map(|span| span.context.header());
             let outcome = match sources::read(record, self.sources) {
                 Outcome::Emit(events) => {
                     for event in &events {
@@ -220,21 +245,36 @@ impl Ingest<'_> {
                 }
                 Outcome::Drop(reason) => ("dropped", reason),
                 Outcome::Reject(rejection) => {
+                    let Origin { topic, partition, offset } = &record.origin;
+                    let (topic, reason) = (topic.as_str(), rejection.reason.as_str());
+                    tracing::debug!(stage = %Stage::Ingest, topic, partition, offset, reason, "a record is rejected");
                     out.letter(&letter(record, &rejection))?;
                     ("rejected", rejection.reason)
                 }
             };
+            spans.extend(span.map(|span| span.with("streamgauge.outcome", outcome.0)));
             *outcomes.entry(outcome).or_default() += 1;
         }
-        self.stats.worked(self.waiting.len() as u64, out.records, out.dead_letters);
+        let written = out.written;
         let positions: Vec<Position> =
             self.positions().into_iter().filter(|position| position.offset >= 0).collect();
         self.session.commit(&positions, self.member.group())?;
-        for ((outcome, reason), count) in outcomes {
-            self.stats.outcome(outcome, reason.as_str(), count);
-        }
-        Ok(())
+        Ok(Ingested { outcomes, written, spans })
     }
+}
+
+/// The span of a record that is part of a trace.
+fn span(context: &Context, record: &RawRecord) -> Option<Span> {
+    let (_, header) = record.headers.iter().find(|(name, _)| name.as_str() == trace::HEADER)?;
+    let parent = TraceContext::read(header.as_bytes())?;
+    let (topic, group) = (record.origin.topic.as_str(), context.settings.topics.group(Stage::Ingest));
+    let mut span = Span::begin(parent.child(), &group, Some(topic))
+        .with("messaging.destination.partition.id", record.origin.partition.to_string())
+        .with("messaging.kafka.offset", record.origin.offset)
+        .with("streamgauge.stage", Stage::Ingest.as_str())
+        .with("streamgauge.source", record.source.as_str());
+    span.parent = Some(parent);
+    Some(span)
 }
 
 /// Sends an event to each task that holds one of its homes, once.

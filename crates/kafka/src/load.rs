@@ -5,13 +5,15 @@ use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
 use crate::session::Position;
-use crate::stats::{StageStats, Status};
+use crate::stats::{Delays, Loaded, StageStats, Status, Written};
 use crate::task::Context;
 use crate::topics::{Stage, Topics};
+use crate::trace::{self, TraceContext, Traced};
 use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -35,12 +37,11 @@ pub fn run(
     context: &Context,
     client: &Client,
     handle: &Handle,
-    stats: &StageStats,
+    stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let topics = &context.settings.topics;
-    let member =
-        Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
+    let member = Member::join(&context.settings, &[&topics.facts, &topics.metrics, &topics.events], stats)?;
     let mut load = Load {
         context,
         handle,
@@ -50,7 +51,7 @@ pub fn run(
         next: BTreeMap::new(),
         moved: BTreeMap::new(),
         since: None,
-        records: 0,
+        batch: Batch::default(),
         last_load: Duration::ZERO,
     };
     while !stop.load(Ordering::Relaxed) {
@@ -59,7 +60,7 @@ pub fn run(
         if load.is_due() {
             load.flush()?;
         }
-        load.stats.holds(load.next.len(), load.member.lag());
+        load.stats.holds(load.next.len(), load.since.is_some());
     }
     if load.since.is_some() { load.flush() } else { Ok(()) }
 }
@@ -75,27 +76,55 @@ struct Load<'a> {
     /// Those of `next` that moved since the last commit.
     moved: BTreeMap<(String, i32), i64>,
     since: Option<Instant>,
-    records: u64,
+    batch: Batch,
     last_load: Duration,
+}
+
+/// What was gathered, for the counters.
+#[derive(Default)]
+struct Batch {
+    records: u64,
+    unreadable: u64,
+    /// When each event happened, and when it reached us.
+    times: Vec<(Timestamp, Timestamp)>,
+    traced: Traced,
+}
+
+impl Batch {
+    fn delays(&self, now: Timestamp) -> Delays {
+        let mut delays = Delays::default();
+        // A clock that runs ahead makes no event early.
+        let seconds = |since: Timestamp| now.micros().saturating_sub(since.micros()).max(0) as f64 / 1e6;
+        for (occurred, observed) in &self.times {
+            delays.occurred.observe(seconds(*occurred));
+            delays.observed.observe(seconds(*observed));
+        }
+        delays
+    }
 }
 
 impl Load<'_> {
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
             self.loader.clear();
-            (self.since, self.records) = (None, 0);
+            (self.since, self.batch) = (None, Batch::default());
             self.next.clear();
             self.moved.clear();
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %Stage::Load, partitions = partitions.len(), "assigned");
+                    self.stats.assigned(partitions.len());
                     let committed = self.member.committed(&partitions)?;
                     self.next =
                         partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
                     self.member.assign(&positions(&self.next))?;
+                    self.stats.holds(self.next.len(), false);
                     self.stats.set_status(Status::Running);
                 }
-                Moved::Revoked | Moved::Lost => self.stats.set_status(Status::Starting),
+                Moved::Revoked | Moved::Lost => {
+                    self.stats.assigned(0);
+                    self.stats.set_status(Status::Starting);
+                }
             }
         }
         Ok(())
@@ -128,8 +157,10 @@ impl Load<'_> {
             *next = message.offset() + 1;
             self.moved.insert(partition, *next);
             self.since.get_or_insert_with(Instant::now);
-            self.records += 1;
-            take(&mut self.loader, &message, &self.context.settings.topics, self.stats);
+            take(&mut self.loader, &mut self.batch, &message, &self.context.settings.topics);
+            if self.context.tracing.is_some() {
+                trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
+            }
         }
         Ok(())
     }
@@ -140,15 +171,30 @@ impl Load<'_> {
         let report = self.handle.block_on(self.loader.flush())?;
         if let Err(error) = self.member.commit(&positions(&self.moved)) {
             // The rows are in; whoever reads these records again changes nothing.
-            tracing::warn!(%error, "offsets of loaded rows were not committed");
+            tracing::warn!(stage = %Stage::Load, %error, "offsets of loaded rows were not committed");
         }
         self.last_load = started.elapsed();
-        self.stats.worked(self.records, report.total(), 0);
-        self.stats.outcome("insert", "", report.inserts);
-        self.stats.outcome("retry", "", report.retries);
-        self.stats.committed(self.last_load);
+        let mut batch = std::mem::take(&mut self.batch);
+        let traced = std::mem::take(&mut batch.traced);
+        let group = self.context.settings.topics.group(Stage::Load);
+        if let (Some(spans), Some(span)) = (&self.context.tracing, traced.span(&group, None)) {
+            span.with("messaging.batch.message_count", batch.records)
+                .with("streamgauge.stage", Stage::Load.as_str())
+                .with("streamgauge.rows", report.total())
+                .with("db.system.name", "clickhouse")
+                .end(&**spans);
+        }
+        let outcomes = [("emitted", "", batch.records), ("dropped", "unreadable", batch.unreadable)];
+        self.stats.committed(outcomes, &Written::default(), self.last_load);
+        let (inserts, retries) = (report.inserts, report.retries);
+        self.stats.loaded(&Loaded {
+            rows: report.rows,
+            inserts,
+            retries,
+            delays: batch.delays(crate::now()),
+        });
         self.moved.clear();
-        (self.since, self.records) = (None, 0);
+        self.since = None;
         Ok(())
     }
 }
@@ -165,14 +211,16 @@ fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
 /// its place, and stays in its topic.
-fn take(loader: &mut Loader, message: &BorrowedMessage<'_>, topics: &Topics, stats: &StageStats) {
+fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, topics: &Topics) {
     let value = message.payload().unwrap_or_default();
     let ms = message.timestamp().to_millis().unwrap_or(0);
     let computed_at = Timestamp::from_micros(ms.saturating_mul(1_000));
     let task = u32::try_from(message.partition()).unwrap_or(0);
     let taken = if message.topic() == topics.events {
-        model::avro::decode::<DeliveryEvent>(value)
-            .map(|event| loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at }))
+        model::avro::decode::<DeliveryEvent>(value).map(|event| {
+            batch.times.push((event.occurred_at, event.observed_at));
+            loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at });
+        })
     } else {
         let (rev, definition) = row_headers(message);
         let stamp = Stamp { task, rev, computed_at };
@@ -184,11 +232,20 @@ fn take(loader: &mut Loader, message: &BorrowedMessage<'_>, topics: &Topics, sta
             model::avro::decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
         }
     };
-    if let Err(error) = taken {
-        stats.outcome("unreadable", message.topic(), 1);
-        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        tracing::error!(topic, partition, offset, %error, "a record cannot be loaded and is passed over");
+    match taken {
+        Ok(()) => batch.records += 1,
+        Err(error) => {
+            batch.unreadable += 1;
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            tracing::error!(stage = %Stage::Load, topic, partition, offset, %error, "a record cannot be loaded and is passed over");
+        }
     }
+}
+
+/// The trace that a record is part of.
+fn trace_of(message: &BorrowedMessage<'_>) -> Option<TraceContext> {
+    let header = message.headers()?.iter().find(|held| held.key == trace::HEADER)?;
+    TraceContext::read(header.value?)
 }
 
 fn row_headers(message: &BorrowedMessage<'_>) -> (u64, Text) {

@@ -2,17 +2,20 @@
 
 use crate::client;
 use crate::error::Error;
+use crate::lag;
 use crate::session::Position;
 use crate::settings::KafkaSettings;
+use crate::stats::StageStats;
 use crate::topics::Stage;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long the broker may take to answer a question.
@@ -30,32 +33,46 @@ pub enum Moved {
 }
 
 /// What librdkafka tells a member.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemberContext {
+    stats: Arc<StageStats>,
     moved: Mutex<VecDeque<Moved>>,
-    lag: Mutex<Option<i64>>,
+    /// The partitions that are read, each from an offset on; `None`: none are until the tasks are restored.
+    reading: Mutex<Option<BTreeMap<(String, i32), i64>>>,
+}
+
+impl MemberContext {
+    fn reading(&self) -> MutexGuard<'_, Option<BTreeMap<(String, i32), i64>>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// What was heard of other partitions, or of the same at other offsets, holds no longer.
+    fn reads(&self, partitions: Option<BTreeMap<(String, i32), i64>>) {
+        *self.reading() = partitions;
+        self.stats.heard(None);
+    }
 }
 
 impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        crate::log::pass_on(level, facility, line, self.stats.stage.as_str());
+    }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "consumer");
+        tracing::warn!(stage = %self.stats.stage, %error, reason, "consumer");
     }
     fn stats(&self, statistics: Statistics) {
-        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let lag = partitions
-            .filter(|partition| partition.consumer_lag >= 0)
-            .map(|partition| partition.consumer_lag);
-        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(lag.sum());
+        let heard = lag::heard(&statistics, self.reading().as_ref());
+        self.stats.heard(Some(heard));
     }
 }
 
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
+        self.reads(None);
         let moved = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 // Nothing is read before the tasks are restored.
                 if let Err(error) = consumer.assign(&TopicPartitionList::new()) {
-                    tracing::error!(%error, "assignment");
+                    tracing::error!(stage = %self.stats.stage, %error, "assignment");
                 }
                 let partitions =
                     tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
@@ -64,7 +81,7 @@ impl ConsumerContext for MemberContext {
             _ => {
                 let moved = if consumer.assignment_lost() { Moved::Lost } else { Moved::Revoked };
                 if let Err(error) = consumer.unassign() {
-                    tracing::error!(%error, "revocation");
+                    tracing::error!(stage = %self.stats.stage, %error, "revocation");
                 }
                 moved
             }
@@ -85,15 +102,18 @@ impl std::fmt::Debug for Member {
 }
 
 impl Member {
-    /// Joins the group of a stage; `topics` may be patterns that begin with `^`.
+    /// Joins the group of a stage; `topics` may be patterns that begin with `^`. How far it is behind goes to the
+    /// stage's counters.
     ///
     /// # Errors
     /// [`Error::Client`] for settings that librdkafka refuses.
-    pub fn join(settings: &KafkaSettings, stage: Stage, topics: &[&str]) -> Result<Self, Error> {
-        let mut config = client::member(settings, stage);
+    pub fn join(settings: &KafkaSettings, topics: &[&str], stats: &Arc<StageStats>) -> Result<Self, Error> {
+        let mut config = client::member(settings, stats.stage);
         config.set("statistics.interval.ms", "2000");
+        let context =
+            MemberContext { stats: stats.clone(), moved: Mutex::default(), reading: Mutex::new(None) };
         let consumer: BaseConsumer<MemberContext> =
-            config.create_with_context(MemberContext::default()).map_err(Error::client("a consumer"))?;
+            config.create_with_context(context).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
         Ok(Self { consumer })
     }
@@ -107,7 +127,7 @@ impl Member {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
             Some(Err(error)) if passes(&error) => {
-                tracing::warn!(%error, "reading waits");
+                tracing::warn!(stage = %self.stage(), %error, "reading waits");
                 Ok(None)
             }
             Some(Err(error)) => Err(Error::Consume(error.to_string())),
@@ -119,9 +139,8 @@ impl Member {
         self.consumer.context().moved.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// Records that wait in the member's partitions, as last reported.
-    pub fn lag(&self) -> Option<i64> {
-        *self.consumer.context().lag.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stage(&self) -> Stage {
+        self.consumer.context().stats.stage
     }
 
     /// Reads these partitions from these offsets on, and no others.
@@ -136,7 +155,10 @@ impl Member {
             list.add_partition_offset(&position.topic, position.partition, offset)
                 .map_err(|error| Error::Consume(error.to_string()))?;
         }
-        self.consumer.assign(&list).map_err(|error| Error::Consume(error.to_string()))
+        self.consumer.assign(&list).map_err(|error| Error::Consume(error.to_string()))?;
+        let reading = positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
+        self.consumer.context().reads(Some(reading));
+        Ok(())
     }
 
     /// The group's committed offsets, in the order of `partitions`.

@@ -1,7 +1,9 @@
 //! What a stage writes in a transaction: which topic, partition, key and headers each kind of output has.
 
 use crate::session::{EosError, EosSession, OutRecord};
+use crate::stats::Written;
 use crate::topics::Topics;
+use crate::trace;
 use correlate::{Address, Message, partition_of};
 use model::fact::{Row, RowChange, RowChanges, RowKey};
 use model::metric::{Contribution, Contributions, Metric};
@@ -71,24 +73,20 @@ pub struct Out<'a, S> {
     pub catalog: i64,
     /// Now, in milliseconds.
     pub now_ms: i64,
+    /// The header with the span that what is written comes from.
+    pub trace: Option<String>,
     /// Records written.
-    pub records: u64,
-    /// Dead letters written.
-    pub dead_letters: u64,
+    pub written: Written,
 }
 
 impl<S: EosSession> Out<'_, S> {
-    fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
-        self.records += 1;
-        self.session.produce(record)
-    }
-
     /// A row of a fact or a dimension.
     ///
     /// # Errors
     /// See [`EosError`]; so for every method.
     pub fn fact(&mut self, change: &RowChange) -> Result<(), EosError> {
         let topic = &self.topics.facts;
+        self.written.facts += 1;
         self.row(topic, change)
     }
 
@@ -110,13 +108,16 @@ impl<S: EosSession> Out<'_, S> {
         let key = group.rows.first().and_then(series).map(|(scope, metric)| format!("{scope} {metric}"));
         let value = model::avro::encode(group);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
-        self.produce(OutRecord {
+        self.written.metrics += 1;
+        let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
+        let headers: [(&str, &[u8]); 3] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes()), (trace::HEADER, trace)];
+        self.session.produce(OutRecord {
             topic: &self.topics.metrics,
             partition: Some(self.task),
             key: key.unwrap_or_default().as_bytes(),
             value: Some(&value),
-            headers: &headers,
+            headers: carried(&headers),
             timestamp_ms: self.now_ms,
         })
     }
@@ -126,14 +127,15 @@ impl<S: EosSession> Out<'_, S> {
         let key = serde_json::to_vec(&change.key()).unwrap_or_default();
         let value = model::avro::encode(change);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] =
-            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
-        self.produce(OutRecord {
+        let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
+        let headers: [(&str, &[u8]); 3] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes()), (trace::HEADER, trace)];
+        self.session.produce(OutRecord {
             topic,
             partition: Some(self.task),
             key: &key,
             value: Some(&value),
-            headers: &headers,
+            headers: carried(&headers),
             timestamp_ms: self.now_ms,
         })
     }
@@ -157,12 +159,14 @@ impl<S: EosSession> Out<'_, S> {
         let Some(first) = group.contributions.first() else { return Ok(()) };
         let scope = first.key.scope.as_str();
         let value = model::avro::encode(group);
-        self.produce(OutRecord {
+        self.written.contributions += 1;
+        let headers = [(trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes())];
+        self.session.produce(OutRecord {
             topic: &self.topics.contributions,
             partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),
             key: scope.as_bytes(),
             value: Some(&value),
-            headers: &[],
+            headers: carried(&headers),
             timestamp_ms: self.now_ms,
         })
     }
@@ -170,12 +174,16 @@ impl<S: EosSession> Out<'_, S> {
     /// An event, for its home (`None`: for the archive only).
     pub fn event(&mut self, value: &[u8], home: Option<&HomeKey>, task: u32) -> Result<(), EosError> {
         let catalog = self.catalog.to_be_bytes();
-        self.produce(OutRecord {
+        self.written.events += 1;
+        self.session.produce(OutRecord {
             topic: &self.topics.events,
             partition: Some(task),
             key: home.map_or(&[][..], |home| home.as_str().as_bytes()),
             value: Some(value),
-            headers: &[(header::CATALOG, &catalog)],
+            headers: carried(&[
+                (header::CATALOG, &catalog),
+                (trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes()),
+            ]),
             timestamp_ms: self.now_ms,
         })
     }
@@ -185,19 +193,24 @@ impl<S: EosSession> Out<'_, S> {
         let encoded = postcard::to_extend(message, vec![MESSAGE_VERSION])
             .map_err(|error| EosError::Fatal(format!("a message cannot be encoded: {error}")))?;
         let catalog = self.catalog.to_be_bytes();
-        self.produce(OutRecord {
+        self.written.messages += 1;
+        self.session.produce(OutRecord {
             topic: &self.topics.messages,
             partition: Some(task),
             key: &[],
             value: Some(&encoded),
-            headers: &[(header::CATALOG, &catalog)],
+            headers: carried(&[
+                (header::CATALOG, &catalog),
+                (trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes()),
+            ]),
             timestamp_ms: self.now_ms,
         })
     }
 
     /// An entry of this task's changelog.
     pub fn changelog(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), EosError> {
-        self.produce(OutRecord {
+        self.written.changelog += 1;
+        self.session.produce(OutRecord {
             topic,
             partition: Some(self.task),
             key,
@@ -209,7 +222,7 @@ impl<S: EosSession> Out<'_, S> {
 
     /// A rejected record.
     pub fn letter(&mut self, letter: &DeadLetter) -> Result<(), EosError> {
-        self.dead_letters += 1;
+        self.written.dead_letters += 1;
         let (partition, offset) = (letter.origin.partition.to_string(), letter.origin.offset.to_string());
         let (bytes, received) = (letter.body_bytes.to_string(), letter.received_at.to_string());
         let own: Vec<(String, &str)> = letter
@@ -228,7 +241,7 @@ impl<S: EosSession> Out<'_, S> {
             (header::RECEIVED_AT, received.as_bytes()),
         ];
         headers.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_bytes())));
-        self.produce(OutRecord {
+        self.session.produce(OutRecord {
             topic: &self.topics.dlq,
             partition: None,
             key: letter.source.as_str().as_bytes(),
@@ -248,6 +261,14 @@ impl<S: EosSession> Out<'_, S> {
             Address::Task(task) => *task..task + 1,
             Address::All => 0..self.tasks,
         }
+    }
+}
+
+/// Without the last header, that of the trace, where it says nothing.
+fn carried<'a, 'b>(headers: &'a [(&'b str, &'b [u8])]) -> &'a [(&'b str, &'b [u8])] {
+    match headers.split_last() {
+        Some(((_, []), others)) => others,
+        _ => headers,
     }
 }
 

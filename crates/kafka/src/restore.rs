@@ -10,6 +10,7 @@ use crate::client;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
 use crate::stage::Logic;
+use crate::stats::StageStats;
 use crate::task::Context;
 use model::table::{ChangelogEntry, RestoreError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long nothing may come before a restore is given up.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Records between two counts of them.
+const TELL_EVERY: u64 = 10_000;
 /// The table number under which keys are no state.
 const RESERVED: u8 = 0;
 
@@ -34,6 +37,8 @@ pub struct Restored<L> {
     pub checkpoint: Option<Checkpoint>,
     /// Records read.
     pub entries_read: u64,
+    /// Bytes of the state's keys and values.
+    pub bytes: u64,
 }
 
 /// Restores a task. `make` makes an empty one: with the catalog that its state was concluded by (file, text,
@@ -47,9 +52,10 @@ pub fn restore<L: Logic>(
     partition: u32,
     name: &str,
     make: impl FnOnce(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
+    stats: &StageStats,
 ) -> Result<Restored<L>, Error> {
     let mut live = Live::default();
-    read(context, topic, partition, name, &mut live)?;
+    read(context, topic, partition, name, &mut live, stats)?;
     let state = |source| Error::State { task: name.to_owned(), source };
     let broken = |source| Error::Restore { task: name.to_owned(), source };
     let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
@@ -66,10 +72,11 @@ pub fn restore<L: Logic>(
     if let Some(checkpoint) = &checkpoint {
         usable(checkpoint, context).map_err(state)?;
     }
-    let (mut entries, mut hash) = (0_u64, 0_u64);
+    let (mut entries, mut hash, mut bytes) = (0_u64, 0_u64, 0_u64);
     for (key, value) in live.entries {
         let Some(value) = value else { continue };
         entries += 1;
+        bytes += (key.len() + value.len()) as u64;
         hash = hash.wrapping_add(entry_hash(&key, &value));
         logic.state().restore_entry(&ChangelogEntry { key, value: Some(value) }).map_err(broken)?;
     }
@@ -79,7 +86,7 @@ pub fn restore<L: Logic>(
         return Err(state(Disagreement::State { sequence, found: entries, wanted }));
     }
     logic.state().restored();
-    Ok(Restored { logic, catalog, checkpoint, entries_read })
+    Ok(Restored { logic, catalog, checkpoint, entries_read, bytes })
 }
 
 fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement> {
@@ -120,7 +127,14 @@ impl Live {
     }
 }
 
-fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut Live) -> Result<(), Error> {
+fn read(
+    context: &Context,
+    topic: &str,
+    partition: u32,
+    name: &str,
+    live: &mut Live,
+    stats: &StageStats,
+) -> Result<(), Error> {
     let mut config = client::reader(&context.settings);
     config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
     let consumer: BaseConsumer = config.create().map_err(Error::client("the consumer of a changelog"))?;
@@ -132,7 +146,12 @@ fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut L
     consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();
     let mut last = "nothing".to_owned();
+    let mut told = 0;
     loop {
+        if live.read - told >= TELL_EVERY {
+            stats.restoring(live.read - told);
+            told = live.read;
+        }
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard = Instant::now();
@@ -140,7 +159,10 @@ fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut L
             }
             // Under read_committed this is the last stable offset: the task's producer was initialised before,
             // so that nothing is open any more.
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                stats.restoring(live.read - told);
+                return Ok(());
+            }
             Some(Err(error)) => last = error.to_string(),
             None => {}
         }

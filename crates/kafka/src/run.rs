@@ -12,6 +12,7 @@ use crate::stage::{Aggregate, Correlate};
 use crate::stats::{StageStats, Status};
 use crate::task::Context;
 use crate::topics::Stage;
+use crate::trace::Tracing;
 use crate::{ingest, load, worker};
 use model::Definitions;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -62,15 +63,23 @@ impl Running {
     /// # Errors
     /// When a thread cannot be started. What is wrong with Kafka or ClickHouse shows in the stages' status.
     pub fn start(plan: &Plan) -> Result<Self, Error> {
+        Self::start_traced(plan, None)
+    }
+
+    /// As [`Self::start`], with spans of traced records.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_traced(plan: &Plan, tracing: Tracing) -> Result<Self, Error> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = Self { stats: Vec::new(), stop: stop.clone(), threads: Vec::new() };
         for stage in plan.stages.iter().copied() {
             let stats = Arc::new(StageStats::new(stage));
             running.stats.push(stats.clone());
-            let (plan, stop) = (plan.clone(), stop.clone());
+            let (plan, stop, tracing) = (plan.clone(), stop.clone(), tracing.clone());
             let thread = std::thread::Builder::new()
                 .name(stage.as_str().to_owned())
-                .spawn(move || keep_running(stage, &plan, &stats, &stop))
+                .spawn(move || keep_running(stage, &plan, &tracing, &stats, &stop))
                 .map_err(|error| Error::Thread { stage, reason: error.to_string() })?;
             running.threads.push(thread);
         }
@@ -97,12 +106,12 @@ impl Drop for Running {
     }
 }
 
-fn keep_running(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) {
+fn keep_running(stage: Stage, plan: &Plan, tracing: &Tracing, stats: &Arc<StageStats>, stop: &AtomicBool) {
+    let _guard = Guard(stats);
     let mut pause = FIRST_PAUSE;
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let Err(error) = run(stage, plan, stats, stop) else { break };
-        stats.holds(0, None);
+        let Err(error) = run(stage, plan, tracing, stats, stop) else { break };
         if started.elapsed() >= GOOD_FOR {
             pause = FIRST_PAUSE;
         }
@@ -114,17 +123,34 @@ fn keep_running(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    stats.holds(0, None);
     stats.set_status(Status::Stopped);
 }
 
-fn run(stage: Stage, plan: &Plan, stats: &StageStats, stop: &AtomicBool) -> Result<(), Error> {
+/// Says so when a stage's thread ends before it was stopped.
+struct Guard<'a>(&'a StageStats);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.0.snapshot().status != Status::Stopped {
+            self.0.set_status(Status::Dead);
+        }
+    }
+}
+
+fn run(
+    stage: Stage,
+    plan: &Plan,
+    tracing: &Tracing,
+    stats: &Arc<StageStats>,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
     let context = Context {
         settings: plan.settings.clone(),
         definitions: plan.definitions.clone(),
         definition: plan.definitions.hash(),
         read_catalog: plan.read_catalog.clone(),
         tasks: tasks(&plan.settings)?,
+        tracing: tracing.clone(),
     };
     let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
     match stage {

@@ -9,6 +9,7 @@ use crate::checkpoint::CHECKPOINT_KEY;
 use crate::client;
 use crate::settings::KafkaSettings;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -97,6 +98,8 @@ pub trait EosSession {
 /// What librdkafka tells a producer.
 #[derive(Debug)]
 pub struct SessionContext {
+    /// Whose it is, as in `correlate-3`.
+    task: String,
     undelivered: AtomicU64,
     transport_errors: AtomicBool,
     /// Where the last checkpoint lies; −1: none was delivered.
@@ -104,9 +107,12 @@ pub struct SessionContext {
 }
 
 impl ClientContext for SessionContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        crate::log::pass_on(level, facility, line, &self.task);
+    }
     fn error(&self, error: KafkaError, reason: &str) {
         self.transport_errors.store(true, Ordering::Relaxed);
-        tracing::warn!(%error, reason, "producer");
+        tracing::warn!(task = self.task, %error, reason, "producer");
     }
 }
 
@@ -118,10 +124,11 @@ impl ProducerContext for SessionContext {
                 self.checkpoint_offset.store(record.offset(), Ordering::Relaxed);
             }
             Ok(_) => {}
-            Err((error, _)) => {
+            Err((error, record)) => {
                 // Of thousands of records one line is enough.
                 if self.undelivered.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(%error, "a record was not delivered");
+                    let (task, topic, partition) = (&self.task, record.topic(), record.partition());
+                    tracing::warn!(task, topic, partition, %error, "a record was not delivered");
                 }
             }
         }
@@ -151,6 +158,7 @@ impl RdkafkaSession {
     pub fn open(settings: &KafkaSettings, transactional_id: &str) -> Result<Self, EosError> {
         let producer: BaseProducer<SessionContext> = client::transactional(settings, transactional_id)
             .create_with_context(SessionContext {
+                task: settings.topics.task_of(transactional_id),
                 undelivered: AtomicU64::new(0),
                 transport_errors: AtomicBool::new(false),
                 checkpoint_offset: AtomicI64::new(-1),
@@ -158,7 +166,8 @@ impl RdkafkaSession {
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
-        retry(deadline, || producer.init_transactions(Duration::from_secs(10)))
+        let task = &producer.context().task;
+        retry(task, deadline, || producer.init_transactions(Duration::from_secs(10)))
             .map_err(|failed| failed.error())?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
     }
@@ -242,15 +251,16 @@ impl EosSession for RdkafkaSession {
     ) -> Result<(), EosError> {
         let deadline = Instant::now() + self.timeout;
         self.drain(deadline)?;
+        let task = &self.producer.context().task;
         let mut retried = false;
         if let Some(group) = group.filter(|_| !positions.is_empty()) {
             let offsets = offsets(positions)?;
-            let sent = retry(deadline, || {
+            let sent = retry(task, deadline, || {
                 self.producer.send_offsets_to_transaction(&offsets, &group, Duration::from_secs(5))
             });
             retried |= sent.map_err(|failed| failed.before_commit())?;
         }
-        let ended = retry(deadline, || self.producer.commit_transaction(Duration::from_secs(5)));
+        let ended = retry(task, deadline, || self.producer.commit_transaction(Duration::from_secs(5)));
         match ended {
             Ok(again) => retried |= again,
             Err(failed) => {
@@ -266,9 +276,11 @@ impl EosSession for RdkafkaSession {
         // What comes after an abort begins with a new epoch.
         self.suspect = true;
         let deadline = Instant::now() + self.timeout;
-        retry(deadline, || self.producer.abort_transaction(Duration::from_secs(5)))
-            .map(|_| ())
-            .map_err(|failed| failed.error())
+        retry(&self.producer.context().task, deadline, || {
+            self.producer.abort_transaction(Duration::from_secs(5))
+        })
+        .map(|_| ())
+        .map_err(|failed| failed.error())
     }
 
     fn is_suspect(&self) -> bool {
@@ -319,14 +331,18 @@ impl Failed {
 }
 
 /// Calls until it is done, or until the deadline while it may be tried again. Returns whether it was tried again.
-fn retry(deadline: Instant, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<bool, Failed> {
+fn retry(
+    task: &str,
+    deadline: Instant,
+    mut call: impl FnMut() -> Result<(), KafkaError>,
+) -> Result<bool, Failed> {
     let mut again = false;
     loop {
         match call().map_err(classify) {
             Ok(()) => return Ok(again),
             Err(Failed::Retry(reason)) if Instant::now() > deadline => return Err(Failed::TimedOut(reason)),
             Err(Failed::Retry(reason)) => {
-                tracing::warn!(reason, "a transactional call is tried again");
+                tracing::warn!(task, reason, "a transactional call is tried again");
                 again = true;
                 std::thread::sleep(Duration::from_millis(50));
             }

@@ -58,6 +58,8 @@ pub trait Logic: Sized {
     fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError>;
     /// Whether there is something to write without new records.
     fn owes(&self, now: Timestamp) -> bool;
+    /// How many ranges of rows are to be written anew.
+    fn owed(&self) -> u64;
     /// Writes some of it.
     ///
     /// # Errors
@@ -143,6 +145,9 @@ impl Logic for Correlate {
     fn owes(&self, now: Timestamp) -> bool {
         self.told.is_none_or(|told| now.since(told).seconds() >= DIMENSIONS_EVERY_S)
     }
+    fn owed(&self) -> u64 {
+        0
+    }
     fn punctuate<S: EosSession>(&mut self, now: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
         for change in self.correlator.punctuate(now) {
             out.fact(&change)?;
@@ -191,6 +196,9 @@ impl Logic for Aggregate {
     }
     fn owes(&self, _: Timestamp) -> bool {
         self.aggregator.is_dirty()
+    }
+    fn owed(&self) -> u64 {
+        self.aggregator.owed() as u64
     }
     fn punctuate<S: EosSession>(&mut self, _: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
         let mut rows = Vec::new();

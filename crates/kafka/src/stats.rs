@@ -1,18 +1,25 @@
 //! What a stage counts about itself; written by its thread, read by whoever shows it.
+//!
+//! Everything is counted once for a batch, never for a record, so one lock that nobody contends for is enough.
 
+use crate::lag::Heard;
 use crate::topics::Stage;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Upper bounds of the buckets of transaction times, in milliseconds.
-pub const TRANSACTION_BUCKETS_MS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 30_000];
+/// Upper bounds of the buckets of transaction times, in seconds.
+pub const TRANSACTION_BUCKETS_S: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Upper bounds of the buckets of how late events are, in seconds. History that is imported lies beyond them.
+pub const DELAY_BUCKETS_S: &[f64] =
+    &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0];
 
 /// How a stage stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Status {
     /// Its member waits for partitions, or restores.
+    #[default]
     Starting,
     /// It works.
     Running,
@@ -20,6 +27,179 @@ pub enum Status {
     Failing(String),
     /// It was stopped.
     Stopped,
+    /// Its thread ended though nobody stopped it.
+    Dead,
+}
+
+/// How often something took how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    /// The buckets' upper bounds in seconds, ascending.
+    pub bounds: &'static [f64],
+    /// How many fell into each bucket; the last one has no bound.
+    pub counts: Vec<u64>,
+    /// All of it together, in seconds.
+    pub sum: f64,
+}
+
+impl Histogram {
+    /// Nothing yet.
+    pub fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+    /// Counts one.
+    pub fn observe(&mut self, seconds: f64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+        self.sum += seconds;
+    }
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+    /// Adds what another one with the same bounds counted.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.sum += other.sum;
+    }
+}
+
+/// How late events were when ClickHouse acknowledged them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delays {
+    /// Since they happened.
+    pub occurred: Histogram,
+    /// Since they reached us.
+    pub observed: Histogram,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self { occurred: Histogram::new(DELAY_BUCKETS_S), observed: Histogram::new(DELAY_BUCKETS_S) }
+    }
+}
+
+/// Records written, by the kind of topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// To `events`.
+    pub events: u64,
+    /// To `messages`.
+    pub messages: u64,
+    /// To `facts`.
+    pub facts: u64,
+    /// To `contributions`.
+    pub contributions: u64,
+    /// To `metrics`.
+    pub metrics: u64,
+    /// To the stage's changelog.
+    pub changelog: u64,
+    /// To `dlq`.
+    pub dead_letters: u64,
+}
+
+impl Written {
+    /// Each kind by its name.
+    pub fn by_kind(&self) -> [(&'static str, u64); 7] {
+        [
+            ("events", self.events),
+            ("messages", self.messages),
+            ("facts", self.facts),
+            ("contributions", self.contributions),
+            ("metrics", self.metrics),
+            ("changelog", self.changelog),
+            ("dlq", self.dead_letters),
+        ]
+    }
+    fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.messages += other.messages;
+        self.facts += other.facts;
+        self.contributions += other.contributions;
+        self.metrics += other.metrics;
+        self.changelog += other.changelog;
+        self.dead_letters += other.dead_letters;
+    }
+    fn total(&self) -> u64 {
+        self.by_kind().iter().map(|(_, records)| records).sum()
+    }
+}
+
+/// What one load did, once it was acknowledged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// Rows by table.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Inserts acknowledged.
+    pub inserts: u64,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
+    /// How late its events were.
+    pub delays: Delays,
+}
+
+/// What a task's state holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskState {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their keys and values as the changelog has them.
+    pub bytes: u64,
+    /// Ranges of rows that are to be written anew.
+    pub owed: u64,
+}
+
+/// The counters as they are at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Records read.
+    pub records_in: u64,
+    /// Records written; of `load`: rows.
+    pub records_out: u64,
+    /// Records written, by the kind of topic.
+    pub written: Written,
+    /// Records rejected.
+    pub dead_letters: u64,
+    /// What became of records, by outcome and reason, as in `dropped:ping`.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Transactions (of `load`: batches) that were committed, by the time they took.
+    pub transactions: Histogram,
+    /// Transactions that failed.
+    pub failures: u64,
+    /// How often the stage was started again.
+    pub restarts: u64,
+    /// What `load` did.
+    pub loaded: Loaded,
+    /// Tasks (of `ingest` and `load`: partitions) that are to be held.
+    pub tasks: u64,
+    /// Those of them that are restored.
+    pub tasks_restored: u64,
+    /// Changelog records read by restores.
+    pub restored_records: u64,
+    /// Time spent in restores that came to an end.
+    pub restore_time: Duration,
+    /// For how long the restore that is under way has taken; zero: none is.
+    pub restoring_for: Duration,
+    /// What the tasks' state holds.
+    pub state: TaskState,
+    /// The offset of the newest catalog; `None`: the stage follows none.
+    pub catalog: Option<i64>,
+    /// Records that wait in the member's partitions; −1: not known yet.
+    pub lag: i64,
+    /// The same by topic and partition; `None`: not known yet.
+    pub partition_lag: BTreeMap<(String, i32), Option<i64>>,
+    /// What keeps the member from reading, as last heard.
+    pub trouble: Option<String>,
+    /// The last failure, until something is committed again.
+    pub unrecovered: Option<String>,
+    /// For how long nothing was committed though something may wait.
+    pub stands_for: Duration,
+    /// How the stage stands.
+    pub status: Status,
 }
 
 /// The counters of one stage.
@@ -27,147 +207,215 @@ pub enum Status {
 pub struct StageStats {
     /// Whose they are.
     pub stage: Stage,
-    records_in: AtomicU64,
-    records_out: AtomicU64,
-    dead_letters: AtomicU64,
-    transactions: AtomicU64,
-    failures: AtomicU64,
-    transaction_us: AtomicU64,
-    buckets: [AtomicU64; TRANSACTION_BUCKETS_MS.len() + 1],
-    restored_records: AtomicU64,
-    restore_us: AtomicU64,
-    lag: AtomicI64,
-    tasks: AtomicU64,
-    outcomes: Mutex<BTreeMap<String, u64>>,
-    entries: Mutex<BTreeMap<u32, u64>>,
-    status: Mutex<Status>,
+    inner: Mutex<Inner>,
 }
 
-/// The counters as they are at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Records read.
-    pub records_in: u64,
-    /// Records written.
-    pub records_out: u64,
-    /// Records rejected.
-    pub dead_letters: u64,
-    /// Transactions (of `load`: batches) that were committed.
-    pub transactions: u64,
-    /// Transactions that failed.
-    pub failures: u64,
-    /// Microseconds spent in transactions.
-    pub transaction_us: u64,
-    /// How many took at most each of [`TRANSACTION_BUCKETS_MS`], and longer.
-    pub buckets: Vec<u64>,
-    /// Changelog records read by restores.
-    pub restored_records: u64,
-    /// Microseconds spent in restores.
-    pub restore_us: u64,
-    /// Records that wait in the member's partitions; −1: not known yet.
-    pub lag: i64,
-    /// Tasks held.
-    pub tasks: u64,
-    /// What became of records, by outcome and reason, as in `dropped:ping`.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Entries of the tasks' state.
-    pub entries: u64,
-    /// How the stage stands.
-    pub status: Status,
+#[derive(Debug)]
+struct Inner {
+    counted: Snapshot,
+    states: BTreeMap<u32, TaskState>,
+    heard: Option<Heard>,
+    waiting: bool,
+    /// When something was committed last, or nothing waited.
+    progressed: Instant,
+    restoring_since: Option<Instant>,
 }
 
 impl StageStats {
     /// All zero.
     pub fn new(stage: Stage) -> Self {
-        Self {
-            stage,
-            records_in: AtomicU64::new(0),
-            records_out: AtomicU64::new(0),
-            dead_letters: AtomicU64::new(0),
-            transactions: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            transaction_us: AtomicU64::new(0),
-            buckets: Default::default(),
-            restored_records: AtomicU64::new(0),
-            restore_us: AtomicU64::new(0),
-            lag: AtomicI64::new(-1),
-            tasks: AtomicU64::new(0),
-            outcomes: Mutex::default(),
-            entries: Mutex::default(),
-            status: Mutex::new(Status::Starting),
-        }
+        let counted = Snapshot {
+            records_in: 0,
+            records_out: 0,
+            written: Written::default(),
+            dead_letters: 0,
+            outcomes: BTreeMap::new(),
+            transactions: Histogram::new(TRANSACTION_BUCKETS_S),
+            failures: 0,
+            restarts: 0,
+            loaded: Loaded::default(),
+            tasks: 0,
+            tasks_restored: 0,
+            restored_records: 0,
+            restore_time: Duration::ZERO,
+            restoring_for: Duration::ZERO,
+            state: TaskState::default(),
+            catalog: None,
+            lag: -1,
+            partition_lag: BTreeMap::new(),
+            trouble: None,
+            unrecovered: None,
+            stands_for: Duration::ZERO,
+            status: Status::Starting,
+        };
+        let inner = Inner {
+            counted,
+            states: BTreeMap::new(),
+            heard: None,
+            waiting: false,
+            progressed: Instant::now(),
+            restoring_since: None,
+        };
+        Self { stage, inner: Mutex::new(inner) }
     }
 
-    /// Counts records read, written and rejected.
-    pub fn worked(&self, read: u64, written: u64, dead_letters: u64) {
-        self.records_in.fetch_add(read, Ordering::Relaxed);
-        self.records_out.fetch_add(written, Ordering::Relaxed);
-        self.dead_letters.fetch_add(dead_letters, Ordering::Relaxed);
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Counts what became of a record.
-    pub fn outcome(&self, outcome: &str, reason: &str, count: u64) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = if reason.is_empty() { outcome.to_owned() } else { format!("{outcome}:{reason}") };
-        *outcomes.entry(name).or_default() += count;
-    }
-    /// Counts a committed transaction.
-    pub fn committed(&self, took: Duration) {
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.transaction_us.fetch_add(micros(took), Ordering::Relaxed);
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let bucket = TRANSACTION_BUCKETS_MS.iter().position(|bound| ms <= *bound);
-        if let Some(bucket) = self.buckets.get(bucket.unwrap_or(TRANSACTION_BUCKETS_MS.len())) {
-            bucket.fetch_add(1, Ordering::Relaxed);
+
+    /// Counts a committed transaction: how many records became what, what was written, how long it took.
+    pub fn committed<'a>(
+        &self,
+        outcomes: impl IntoIterator<Item = (&'a str, &'a str, u64)>,
+        written: &Written,
+        took: Duration,
+    ) {
+        let mut inner = self.lock();
+        let counted = &mut inner.counted;
+        for (outcome, reason, records) in outcomes.into_iter().filter(|(_, _, records)| *records > 0) {
+            let name = if reason.is_empty() { outcome.to_owned() } else { format!("{outcome}:{reason}") };
+            *counted.outcomes.entry(name).or_default() += records;
+            counted.records_in += records;
         }
+        counted.written.add(written);
+        counted.records_out += written.total();
+        counted.dead_letters += written.dead_letters;
+        counted.transactions.observe(took.as_secs_f64());
+        inner.progress();
+    }
+    /// Counts what an acknowledged load did.
+    pub fn loaded(&self, loaded: &Loaded) {
+        let mut inner = self.lock();
+        let all = &mut inner.counted.loaded;
+        for (table, rows) in &loaded.rows {
+            *all.rows.entry(table).or_default() += rows;
+        }
+        all.inserts += loaded.inserts;
+        all.retries += loaded.retries;
+        all.delays.occurred.add(&loaded.delays.occurred);
+        all.delays.observed.add(&loaded.delays.observed);
+        inner.counted.records_out += loaded.rows.values().sum::<u64>();
     }
     /// Counts a failed transaction.
     pub fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.lock().counted.failures += 1;
     }
-    /// Counts a restore.
-    pub fn restored(&self, records: u64, took: Duration) {
-        self.restored_records.fetch_add(records, Ordering::Relaxed);
-        self.restore_us.fetch_add(micros(took), Ordering::Relaxed);
+    /// Counts records of a changelog while they are read.
+    pub fn restoring(&self, records: u64) {
+        self.lock().counted.restored_records += records;
     }
-    /// Notes how many entries a task's state has.
-    pub fn entries(&self, task: u32, entries: u64) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(task, entries);
+    /// Counts a restore that came to its end.
+    pub fn restored(&self, took: Duration) {
+        self.lock().counted.restore_time += took;
     }
-    /// Notes how many tasks there are, and how many records wait for them.
-    pub fn holds(&self, tasks: usize, lag: Option<i64>) {
-        self.tasks.store(tasks as u64, Ordering::Relaxed);
-        if tasks == 0 {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Notes what a task's state holds.
+    pub fn holds_state(&self, task: u32, state: TaskState) {
+        self.lock().states.insert(task, state);
+    }
+    /// Notes how many tasks are to be held; none of them is restored yet.
+    pub fn assigned(&self, tasks: usize) {
+        let mut inner = self.lock();
+        inner.counted.tasks = tasks as u64;
+        inner.counted.tasks_restored = 0;
+        inner.states.clear();
+        inner.restoring_since = Some(Instant::now());
+    }
+    /// Notes how many tasks are held and restored, and whether records were read that are not committed yet.
+    pub fn holds(&self, tasks: usize, waiting: bool) {
+        let mut inner = self.lock();
+        inner.waiting = waiting;
+        inner.counted.tasks_restored = tasks as u64;
+        if inner.counted.tasks_restored >= inner.counted.tasks {
+            inner.restoring_since = None;
+        } else {
+            inner.restoring_since.get_or_insert_with(Instant::now);
         }
-        self.lag.store(lag.unwrap_or(-1), Ordering::Relaxed);
+    }
+    /// Notes what the stage's catalog is.
+    pub fn follows(&self, catalog: i64) {
+        self.lock().counted.catalog = Some(catalog);
+    }
+    /// Notes what the member's client said of its partitions; `None`: nothing that still holds.
+    pub fn heard(&self, heard: Option<Heard>) {
+        let mut inner = self.lock();
+        let nothing_waits = !inner.waiting && heard.as_ref().and_then(Heard::lag) == Some(0);
+        inner.heard = heard;
+        if nothing_waits && inner.counted.status == Status::Running {
+            inner.progress();
+        }
     }
     /// Notes how the stage stands.
     pub fn set_status(&self, status: Status) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        let mut inner = self.lock();
+        match &status {
+            Status::Running if inner.counted.status != Status::Running => inner.progressed = Instant::now(),
+            Status::Failing(reason) => {
+                inner.counted.restarts += 1;
+                inner.counted.unrecovered = Some(reason.clone());
+            }
+            _ => {}
+        }
+        if status != Status::Running && status != Status::Starting {
+            inner.forget();
+        }
+        inner.counted.status = status;
     }
 
     /// All of it.
     pub fn snapshot(&self) -> Snapshot {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Snapshot {
-            records_in: load(&self.records_in),
-            records_out: load(&self.records_out),
-            dead_letters: load(&self.dead_letters),
-            transactions: load(&self.transactions),
-            failures: load(&self.failures),
-            transaction_us: load(&self.transaction_us),
-            buckets: self.buckets.iter().map(load).collect(),
-            restored_records: load(&self.restored_records),
-            restore_us: load(&self.restore_us),
-            lag: self.lag.load(Ordering::Relaxed),
-            tasks: load(&self.tasks),
-            outcomes: self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            entries: self.entries.lock().unwrap_or_else(PoisonError::into_inner).values().sum(),
-            status: self.status.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        let inner = self.lock();
+        let mut snapshot = inner.counted.clone();
+        for state in inner.states.values() {
+            snapshot.state.entries += state.entries;
+            snapshot.state.bytes += state.bytes;
+            snapshot.state.owed += state.owed;
         }
+        if let Some(heard) = &inner.heard {
+            snapshot.lag = heard.lag().unwrap_or(-1);
+            snapshot.partition_lag = heard.partitions.clone();
+            snapshot.trouble = heard.trouble.clone();
+        }
+        snapshot.restoring_for = inner.restoring_since.map_or(Duration::ZERO, |since| since.elapsed());
+        snapshot.stands_for = inner.progressed.elapsed();
+        snapshot
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+impl Inner {
+    fn progress(&mut self) {
+        self.progressed = Instant::now();
+        self.counted.unrecovered = None;
+    }
+    /// What a stage that does not run holds: nothing.
+    fn forget(&mut self) {
+        (self.counted.tasks, self.counted.tasks_restored) = (0, 0);
+        self.states.clear();
+        self.heard = None;
+        self.restoring_since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_falls_into_the_first_bucket_that_holds_it() {
+        let mut histogram = Histogram::new(&[0.1, 1.0]);
+        [0.1, 0.2, 7.0].into_iter().for_each(|seconds| histogram.observe(seconds));
+        assert_eq!(histogram.counts, [1, 1, 1]);
+        assert_eq!((histogram.count(), histogram.sum), (3, 7.3));
+    }
+
+    #[test]
+    fn a_failure_is_over_when_something_is_committed_and_not_when_the_stage_merely_runs_again() {
+        let stats = StageStats::new(Stage::Load);
+        stats.set_status(Status::Failing("no answer".to_owned()));
+        stats.set_status(Status::Running);
+        assert_eq!(stats.snapshot().unrecovered.as_deref(), Some("no answer"));
+        stats.committed([("emitted", "", 2), ("dropped", "ping", 1)], &Written::default(), Duration::ZERO);
+        let counted = stats.snapshot();
+        assert_eq!((counted.unrecovered, counted.restarts, counted.records_in), (None, 1, 3));
+        assert_eq!(counted.outcomes.get("dropped:ping"), Some(&1));
+    }
 }

@@ -11,7 +11,8 @@ use crate::restore::{self, Restored};
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
-use crate::stats::StageStats;
+use crate::stats::{StageStats, TaskState, Written};
+use crate::trace::{Span, TraceContext, Traced, Tracing};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -30,6 +31,8 @@ pub struct Context {
     pub read_catalog: ReadCatalog,
     /// How many tasks the stage has.
     pub tasks: u32,
+    /// Where spans go.
+    pub tracing: Tracing,
 }
 
 /// A task.
@@ -39,6 +42,8 @@ pub struct Task<L: Logic> {
     logic: L,
     session: RdkafkaSession,
     checkpoint: Checkpoint,
+    /// Bytes of the state's keys and values.
+    bytes: u64,
     /// The end of the changelog after the last transaction of this task; `None`: it made none.
     own_end: Option<i64>,
     catalog: Revision,
@@ -48,6 +53,8 @@ pub struct Task<L: Logic> {
     letters: Vec<DeadLetter>,
     waiting_bytes: usize,
     waiting_since: Option<Instant>,
+    /// The traces that the waiting records are part of.
+    traced: Traced,
     /// The newest catalog that an event which waits was routed by.
     needs_catalog: i64,
     last_worked: Instant,
@@ -92,15 +99,17 @@ impl<L: Logic> Task<L> {
             };
             Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
         };
-        let Restored { logic, catalog, checkpoint, entries_read } =
-            restore::restore(context, L::changelog(topics), partition, &name, make)?;
+        let Restored { logic, catalog, checkpoint, entries_read, bytes } =
+            restore::restore(context, L::changelog(topics), partition, &name, make, stats)?;
         let inputs = L::inputs(topics);
         let offsets = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?)
             .map_err(|source| Error::State { task: name.clone(), source })?;
         let took = started.elapsed();
-        stats.restored(entries_read, took);
+        stats.restored(took);
         tracing::info!(
+            stage = %L::STAGE,
             task = name,
+            partition,
             records = entries_read,
             took_ms = took.as_millis() as u64,
             sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence),
@@ -115,12 +124,13 @@ impl<L: Logic> Task<L> {
             ..Checkpoint::default()
         });
         let now = Instant::now();
-        Ok(Self {
+        let task = Self {
             name,
             partition,
             logic,
             session,
             checkpoint,
+            bytes,
             own_end: None,
             catalog,
             next: offsets.iter().map(|offset| offset.unwrap_or(-1)).collect(),
@@ -128,13 +138,16 @@ impl<L: Logic> Task<L> {
             letters: Vec::new(),
             waiting_bytes: 0,
             waiting_since: None,
+            traced: Traced::default(),
             needs_catalog: -1,
             last_worked: now,
             last_punctuated: now,
             punctuate_cost: Duration::ZERO,
             unfinished: false,
             last_transaction: Duration::ZERO,
-        })
+        };
+        stats.holds_state(partition, task.holds());
+        Ok(task)
     }
 
     /// Takes the task up again after its partition went and came back: fences others, and looks whether the end
@@ -155,22 +168,19 @@ impl<L: Logic> Task<L> {
         self.waiting.clear();
         self.letters.clear();
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
+        self.traced = Traced::default();
         self.next = self.checkpoint.offsets.iter().map(|offset| offset.unwrap_or(-1)).collect();
-        stats.entries(self.partition, self.checkpoint.entries);
+        stats.holds_state(self.partition, self.holds());
         Ok(true)
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
     /// The newest catalog that an event which waits was routed by.
     pub fn needs_catalog(&self) -> i64 {
         self.needs_catalog
     }
-    /// Entries of its state.
-    pub fn entries(&self) -> u64 {
-        self.checkpoint.entries
+    /// What its state holds.
+    fn holds(&self) -> TaskState {
+        TaskState { entries: self.checkpoint.entries, bytes: self.bytes, owed: self.logic.owed() }
     }
 
     /// Where its inputs are to be read from.
@@ -192,9 +202,17 @@ impl<L: Logic> Task<L> {
         self.needs_catalog = self.needs_catalog.max(record.catalog);
         self.waiting_bytes += record.value.len();
         self.waiting_since.get_or_insert_with(Instant::now);
+        if let Some(trace) = record.trace {
+            self.traced.add(trace);
+        }
         match L::decode(input, record.value) {
             Ok(decoded) => self.waiting.push(decoded),
-            Err(unreadable) => self.letters.push(letter(&record, self.partition, unreadable)),
+            Err(unreadable) => {
+                let Taken { topic, offset, .. } = record;
+                let (task, partition, reason) = (self.name.as_str(), self.partition, unreadable.reason);
+                tracing::warn!(stage = %L::STAGE, task, topic, partition, offset, reason, "a record is rejected");
+                self.letters.push(letter(&record, partition, unreadable));
+            }
         }
     }
 
@@ -232,12 +250,35 @@ impl<L: Logic> Task<L> {
     ) -> Result<(), Error> {
         let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
-        let records = (waiting.len() + letters.len()) as u64;
-        self.transaction(context, newest, group, stats, records, |logic, out| {
+        let taken = waiting.len() as u64;
+        let span = self.span(&context.settings, taken);
+        let trace = span.as_ref().map(|span| span.context.header());
+        let done = self.transaction(context, newest, group, stats, trace, |logic, out| {
             waiting.into_iter().for_each(|input| logic.process(input));
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
-        })
+        })?;
+        let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
+        let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
+        stats.committed(outcomes, &done, self.last_transaction);
+        if let (Some(span), Some(spans)) = (span, &context.tracing) {
+            span.end(&**spans);
+        }
+        Ok(())
+    }
+
+    /// The span of the batch that waits, where any of its records is traced.
+    fn span(&mut self, settings: &KafkaSettings, records: u64) -> Option<Span> {
+        let topics = &settings.topics;
+        let inputs = L::inputs(topics);
+        let traced = std::mem::take(&mut self.traced);
+        let span = traced.span(&topics.group(L::STAGE), inputs.first().map(String::as_str))?;
+        Some(
+            span.with("messaging.destination.partition.id", self.partition.to_string())
+                .with("messaging.batch.message_count", records)
+                .with("streamgauge.stage", L::STAGE.as_str())
+                .with("streamgauge.task", self.name.as_str()),
+        )
     }
 
     /// Writes some of what is owed, in one transaction.
@@ -253,7 +294,9 @@ impl<L: Logic> Task<L> {
     ) -> Result<(), Error> {
         let now = crate::now();
         let started = Instant::now();
-        self.transaction(context, newest, group, stats, 0, |logic, out| logic.punctuate(now, out))?;
+        let done =
+            self.transaction(context, newest, group, stats, None, |logic, out| logic.punctuate(now, out))?;
+        stats.committed([], &done, self.last_transaction);
         self.last_punctuated = Instant::now();
         self.punctuate_cost = started.elapsed();
         self.unfinished = self.logic.owes(now);
@@ -266,21 +309,21 @@ impl<L: Logic> Task<L> {
         newest: &Revision,
         group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
         stats: &StageStats,
-        records: u64,
+        trace: Option<String>,
         work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
-    ) -> Result<(), Error> {
+    ) -> Result<Written, Error> {
         let started = Instant::now();
-        let done = self.attempt(context, newest, group, stats, records, work);
+        let done = self.attempt(context, newest, group, trace, work);
         self.last_transaction = started.elapsed();
         self.last_worked = Instant::now();
         match &done {
-            Ok(()) => stats.committed(self.last_transaction),
+            Ok(_) => stats.holds_state(self.partition, self.holds()),
             Err(error) => {
                 stats.failed();
                 if matches!(error, EosError::Abort(_)) {
                     // What it held is not left open for as long as its time-out.
                     if let Err(error) = self.session.abort() {
-                        tracing::warn!(task = self.name, %error, "aborting");
+                        tracing::warn!(stage = %L::STAGE, task = self.name, %error, "aborting");
                     }
                 }
             }
@@ -293,10 +336,9 @@ impl<L: Logic> Task<L> {
         context: &Context,
         newest: &Revision,
         group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
-        stats: &StageStats,
-        records: u64,
+        trace: Option<String>,
         work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
-    ) -> Result<(), EosError> {
+    ) -> Result<Written, EosError> {
         let topics = &context.settings.topics;
         if self.session.is_suspect() {
             let id = topics.transactional_id(L::STAGE, self.partition);
@@ -322,8 +364,8 @@ impl<L: Logic> Task<L> {
             definition: &context.definition,
             catalog: self.catalog.offset,
             now_ms: crate::now().micros().div_euclid(1_000),
-            records: 0,
-            dead_letters: 0,
+            trace,
+            written: Written::default(),
         };
         work(&mut self.logic, &mut out)?;
         let changelog = L::changelog(topics);
@@ -333,22 +375,24 @@ impl<L: Logic> Task<L> {
         }
         let mut changes = Vec::new();
         self.logic.state().commit_changes(&mut changes);
+        let mut bytes = self.bytes;
         for change in &changes {
+            bytes += size(&change.key, change.value.as_deref());
+            bytes = bytes.saturating_sub(size(&change.key, change.before.as_deref()));
             checkpoint.count(&change.key, change.before.as_deref(), change.value.as_deref());
             out.changelog(changelog, &change.key, change.value.as_deref())?;
         }
         let encoded = postcard::to_allocvec(&checkpoint)
             .map_err(|error| EosError::Fatal(format!("the checkpoint cannot be encoded: {error}")))?;
         out.changelog(changelog, CHECKPOINT_KEY, Some(&encoded))?;
-        stats.worked(records, out.records, out.dead_letters);
+        let written = out.written;
         let positions: Vec<Position> =
             self.positions(&L::inputs(topics)).into_iter().filter(|position| position.offset >= 0).collect();
         self.session.commit(&positions, group())?;
-        stats.entries(self.partition, checkpoint.entries);
-        self.checkpoint = checkpoint;
+        (self.checkpoint, self.bytes) = (checkpoint, bytes);
         // The checkpoint is the transaction's last record there; the record that ends the transaction follows.
         self.own_end = self.session.checkpoint_offset().map(|offset| offset + 2);
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -363,6 +407,13 @@ pub struct Taken<'a> {
     pub value: &'a [u8],
     /// The catalog that routed it; −1: not said.
     pub catalog: i64,
+    /// The trace that it is part of.
+    pub trace: Option<TraceContext>,
+}
+
+/// Bytes of an entry of the state; none where it is not there.
+fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
+    value.map_or(0, |value| (key.len() + value.len()) as u64)
 }
 
 fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable) -> DeadLetter {

@@ -116,6 +116,10 @@ impl Topics {
     pub fn transactional_id(&self, stage: Stage, of: impl fmt::Display) -> String {
         format!("{}{stage}.{of}", self.prefix)
     }
+    /// The task (of `ingest`: the process) of a transactional id, for logs, as in `correlate-3`.
+    pub fn task_of(&self, transactional_id: &str) -> String {
+        transactional_id.strip_prefix(self.prefix.as_str()).unwrap_or(transactional_id).replacen('.', "-", 1)
+    }
     /// The topics that have one partition for each task of `correlate` and `aggregate`.
     pub fn by_task(&self) -> [&str; 7] {
         [
@@ -218,5 +222,6 @@ mod tests {
         assert_eq!(topics.source_of("other.raw.github"), None);
         assert_eq!(topics.raw_pattern(), "^acme\\.raw\\..+");
         assert_eq!(topics.group(Stage::Load), "acme.load");
+        assert_eq!(topics.task_of(&topics.transactional_id(Stage::Correlate, 3)), "correlate-3");
     }
 }

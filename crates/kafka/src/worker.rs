@@ -11,8 +11,10 @@ use crate::session::Position;
 use crate::stage::{Logic, is_final};
 use crate::stats::{StageStats, Status};
 use crate::task::{Context, Taken, Task};
+use crate::trace::{self, TraceContext};
 use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,12 +30,12 @@ const LOOK_EVERY: u32 = 64;
 pub fn run<L: Logic>(
     context: &Context,
     catalog: &Follower,
-    stats: &StageStats,
+    stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let inputs = L::inputs(&context.settings.topics);
     let first = inputs.first().map(String::as_str).unwrap_or_default();
-    let member = Member::join(&context.settings, L::STAGE, &[first])?;
+    let member = Member::join(&context.settings, &[first], stats)?;
     let mut worker = Worker::<L> {
         context,
         catalog,
@@ -70,6 +72,7 @@ impl<L: Logic> Worker<'_, L> {
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
+                    self.stats.assigned(partitions.len());
                     let wanted =
                         partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
                     for partition in wanted {
@@ -80,12 +83,18 @@ impl<L: Logic> Worker<'_, L> {
                     self.read_on()?;
                 }
                 Moved::Revoked | Moved::Lost => {
-                    self.idle.append(&mut self.tasks);
-                    self.stats.set_status(Status::Starting);
+                    self.give_up();
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lets every task go; those that come back may go on.
+    fn give_up(&mut self) {
+        self.idle.append(&mut self.tasks);
+        self.stats.assigned(0);
+        self.stats.set_status(Status::Starting);
     }
 
     fn open(&mut self, partition: u32) -> Result<(), Error> {
@@ -93,6 +102,7 @@ impl<L: Logic> Worker<'_, L> {
             && task.resume(self.context, self.stats)?
         {
             self.tasks.insert(partition, task);
+            self.stats.holds(self.tasks.len(), false);
             return Ok(());
         }
         let (member, at) = (&self.member, i32::try_from(partition).unwrap_or(i32::MAX));
@@ -102,6 +112,7 @@ impl<L: Logic> Worker<'_, L> {
         };
         let task = Task::open(self.context, partition, &self.catalog.newest(), committed, self.stats)?;
         self.tasks.insert(partition, task);
+        self.stats.holds(self.tasks.len(), false);
         Ok(())
     }
 
@@ -110,7 +121,7 @@ impl<L: Logic> Worker<'_, L> {
         let positions: Vec<Position> =
             self.tasks.values().flat_map(|task| task.positions(&self.inputs)).collect();
         self.member.assign(&positions)?;
-        self.stats.holds(self.tasks.len(), self.member.lag());
+        self.stats.holds(self.tasks.len(), false);
         self.stats.set_status(Status::Running);
         Ok(())
     }
@@ -125,13 +136,10 @@ impl<L: Logic> Worker<'_, L> {
             let Some(input) = self.inputs.iter().position(|topic| topic == message.topic()) else { continue };
             let task = u32::try_from(message.partition()).ok().and_then(|at| self.tasks.get_mut(&at));
             let Some(task) = task else { continue };
-            let catalog = message
-                .headers()
-                .and_then(|headers| headers.iter().find(|header| header.key == header::CATALOG))
-                .and_then(|header| Some(i64::from_be_bytes(header.value?.try_into().ok()?)))
-                .unwrap_or(-1);
+            let (catalog, trace) = headers(&message, self.context.tracing.is_some());
             let value = message.payload().unwrap_or_default();
-            task.take(input, Taken { topic: message.topic(), offset: message.offset(), value, catalog });
+            let (topic, offset) = (message.topic(), message.offset());
+            task.take(input, Taken { topic, offset, value, catalog, trace });
         }
         Ok(())
     }
@@ -159,7 +167,8 @@ impl<L: Logic> Worker<'_, L> {
         for partition in owing {
             self.transact(partition, false)?;
         }
-        self.stats.holds(self.tasks.len(), self.member.lag());
+        self.stats.holds(self.tasks.len(), self.next_due().is_some());
+        self.stats.follows(self.catalog.offset());
         Ok(())
     }
 
@@ -177,12 +186,13 @@ impl<L: Logic> Worker<'_, L> {
             Ok(()) => Ok(()),
             Err(error) if is_final(&error) => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "the task is restored from its changelog");
+                tracing::warn!(stage = %L::STAGE, partition, %error, "the task is restored from its changelog");
                 self.tasks.remove(&partition);
+                self.stats.holds(self.tasks.len(), false);
                 // What the group did meanwhile comes first: the partition may be somebody else's.
                 std::thread::sleep(Duration::from_millis(200));
                 if self.member.poll(Duration::ZERO)?.is_some() {
-                    tracing::debug!("a record is read again");
+                    tracing::debug!(stage = %L::STAGE, partition, "a record is read again");
                 }
                 if let Some(moved) = self.member.moved() {
                     return self.moved_meanwhile(moved);
@@ -197,12 +207,13 @@ impl<L: Logic> Worker<'_, L> {
     fn moved_meanwhile(&mut self, moved: Moved) -> Result<(), Error> {
         if let Moved::Assigned(partitions) = moved {
             self.tasks.clear();
+            self.stats.assigned(partitions.len());
             for partition in partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()) {
                 self.open(partition)?;
             }
             return self.read_on();
         }
-        self.idle.append(&mut self.tasks);
+        self.give_up();
         Ok(())
     }
 
@@ -219,4 +230,17 @@ impl<L: Logic> Worker<'_, L> {
         }
         Ok(())
     }
+}
+
+/// What a record's headers say: the catalog that routed it (−1: nothing), and the trace that it is part of.
+fn headers(message: &impl Message, traces: bool) -> (i64, Option<TraceContext>) {
+    let (mut catalog, mut trace) = (-1, None);
+    for held in message.headers().into_iter().flat_map(Headers::iter) {
+        match (held.key, held.value) {
+            (header::CATALOG, Some(value)) => catalog = value.try_into().map_or(-1, i64::from_be_bytes),
+            (trace::HEADER, Some(value)) if traces => trace = TraceContext::read(value),
+            _ => {}
+        }
+    }
+    (catalog, trace)
 }

@@ -40,6 +40,10 @@ pub struct Settings {
     pub bands: Option<u16>,
     /// `log.format`.
     pub log_format: LogFormat,
+    /// `telemetry.listen`: where metrics and health are answered; `None`: nowhere.
+    pub telemetry: Option<SocketAddr>,
+    /// `telemetry.otlp_endpoint`: the collector that gets spans; `None`: nothing is traced.
+    pub collector: Option<String>,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -192,6 +196,8 @@ impl Settings {
             kafka: connections::kafka(at, file.kafka)?,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,
+            telemetry: telemetry(at, file.telemetry.listen.as_deref())?,
+            collector: collector(at, file.telemetry.otlp_endpoint)?,
             log_format: choice(
                 at,
                 "log.format",
@@ -308,6 +314,27 @@ fn listen(at: &Origins, text: Option<&str>) -> anyhow::Result<SocketAddr> {
             Err(at.error("listen", format!("{text:?} is not an address with a port, as in 127.0.0.1:8123")))
         }
     }
+}
+
+/// Any address: what is shown there names topics and counts, and nothing can be changed.
+fn telemetry(at: &Origins, text: Option<&str>) -> anyhow::Result<Option<SocketAddr>> {
+    match text.unwrap_or("127.0.0.1:9464") {
+        "none" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            let what = format!("{text:?} is not an address with a port, as in 127.0.0.1:9464, and not none");
+            at.error("telemetry.listen", what)
+        }),
+    }
+}
+
+fn collector(at: &Origins, text: Option<String>) -> anyhow::Result<Option<String>> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    if text.starts_with("http://") && text.parse::<axum::http::Uri>().is_ok() {
+        return Ok(Some(text));
+    }
+    let what =
+        format!("{text:?} is not as in http://localhost:4318; TLS is the business of a collector nearby");
+    Err(at.error("telemetry.otlp_endpoint", what))
 }
 
 fn label_scopes(labels: BTreeMap<String, file::List>) -> BTreeMap<Text, Vec<Text>> {

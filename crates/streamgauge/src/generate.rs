@@ -42,7 +42,11 @@ pub fn run(command: &cli::Generate, settings: &Settings, out: &mut impl Write) -
         return Err(wrong("--to-kafka needs brokers: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));
     };
     let sender = RawSender::new(brokers)?;
-    paced(records, command.rate, |record| Ok(sender.send(&record)?), |wait| Ok(sender.serve(wait)))?;
+    let wait = |wait| {
+        sender.serve(wait);
+        Ok(())
+    };
+    paced(records, command.rate, |record| Ok(sender.send(&record)?), wait)?;
     sender.finish()?;
     Ok(DONE)
 }

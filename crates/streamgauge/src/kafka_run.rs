@@ -8,11 +8,16 @@ use crate::folder::DataFolder;
 use crate::normalize::source_settings;
 use crate::ownership::read_catalog;
 use crate::run::{stop_signal, wait_for};
+use crate::telemetry::endpoint::Endpoint;
+use crate::telemetry::metrics::Watched;
+use crate::telemetry::otlp::Exporter;
 use anyhow::Context;
 use axum::Router;
 use kafka::catalog::{Follower, ReadCatalog, publish};
+use kafka::trace::Tracing;
 use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use warehouse::migrate;
 
@@ -63,14 +68,21 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),
     };
-    let mut running = Running::start(&plan)?;
+    let (tracing, exporter) = tracing(settings, brokers, &clickhouse);
+    let mut running = Running::start_traced(&plan, tracing)?;
     let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
     if folder.is_some() {
         writeln!(std::io::stderr(), "SQL is answered at {}", clickhouse.url())?;
     }
+    let watched = Watched { stages: running.stats().to_vec(), definition: settings.definitions.hash() };
+    let endpoint = settings.telemetry.and_then(|listen| serve(listen, watched, &clickhouse));
     wait_for(&stop);
     running.stop();
+    drop(endpoint);
+    if let Some(exporter) = exporter {
+        clickhouse.block_on(exporter.finish());
+    }
     for stats in running.stats() {
         let counted = stats.snapshot();
         tracing::info!(
@@ -78,12 +90,43 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
             records_in = counted.records_in,
             records_out = counted.records_out,
             dead_letters = counted.dead_letters,
-            transactions = counted.transactions,
+            transactions = counted.transactions.count(),
             failures = counted.failures,
             "stopped"
         );
     }
     Ok(DONE)
+}
+
+/// Where spans go, and who sends them on.
+fn tracing(
+    settings: &Settings,
+    brokers: &KafkaSettings,
+    clickhouse: &ClickHouse,
+) -> (Tracing, Option<Exporter>) {
+    let Some(collector) = &settings.collector else { return (None, None) };
+    let (queue, exporter) = Exporter::start(collector, &brokers.instance, &clickhouse.handle());
+    (Some(Arc::new(queue)), Some(exporter))
+}
+
+/// Metrics and health. A run without them is better than none.
+fn serve(listen: SocketAddr, watched: Watched, clickhouse: &ClickHouse) -> Option<Endpoint> {
+    match Endpoint::start(listen, watched, &clickhouse.handle()) {
+        Ok(endpoint) => {
+            let _ =
+                writeln!(std::io::stderr(), "metrics are answered at http://{}/metrics", endpoint.address());
+            Some(endpoint)
+        }
+        Err(error) => {
+            tracing::error!(
+                address = %listen,
+                %error,
+                "there are no metrics and no /healthz and /readyz: telemetry.listen cannot be listened on; the run \
+                 goes on; set another address, or none"
+            );
+            None
+        }
+    }
 }
 
 /// `catalog apply` on Kafka.

@@ -1,4 +1,10 @@
-//! Logs on stderr, for people or as JSON.
+//! What the program tells about itself: logs on stderr, for people or as JSON; metrics and health over HTTP.
+
+pub mod endpoint;
+mod exposition;
+pub mod metrics;
+pub mod otlp;
+mod process;
 
 use crate::config::LogFormat;
 use tracing_subscriber::filter::EnvFilter;

@@ -264,3 +264,20 @@ fn a_running_pipeline_answers_other_commands_and_ends_with_sigterm() {
     drop(input);
     assert_eq!(value(&json(folder.path(), &["report"]), "deployment_frequency"), 1.0);
 }
+
+#[test]
+fn what_is_piped_into_an_import_is_read_by_the_import_and_not_by_the_engine() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let organisation = ["generate", "--services", "6", "--teams", "2", "--days", "40"];
+    let events = ok(folder.path(), &organisation);
+    let catalog = ok(folder.path(), &[&organisation[..], &["--print-catalog"]].concat());
+    std::fs::write(folder.path().join("catalog.toml"), catalog).unwrap();
+    let import = ["--catalog", "catalog.toml", "import", "events", "-"];
+    let (code, out, error) = run_with(folder.path(), &import, events.as_bytes());
+    assert_eq!(code, 0, "{error}");
+    let read = format!("{} records read", events.lines().count());
+    assert!(out.replace([',', '.'], "").contains(&read), "{out} does not say {read}");
+}

@@ -190,6 +190,11 @@ impl Aggregator {
         !self.debts.is_empty()
     }
 
+    /// How many panes changed since the last full flush: each is a range of rows that it would write.
+    pub fn owed(&self) -> usize {
+        self.debts.values().map(|(debt, _)| debt.marks.len()).sum()
+    }
+
     /// Appends the rows that changed, each key at most once.
     ///
     /// With `full`, every stale range is rewritten, by one slide each, changed panes are told, and nothing is
@@ -219,11 +224,6 @@ impl Aggregator {
 
     fn first_dirty(&self) -> Option<SeriesId> {
         self.debts.keys().next().cloned()
-    }
-
-    /// How many panes changed since the last full flush: what corrections have before them.
-    pub fn dirty_panes(&self) -> usize {
-        self.debts.values().map(|(debt, _)| debt.marks.len()).sum()
     }
 
     /// Rewrites what is stale of a series, tells its changed panes, and owes nothing of it any more.

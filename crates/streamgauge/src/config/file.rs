@@ -31,6 +31,7 @@ pub struct File {
     pub organisation: Organisation,
     pub privacy: Privacy,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -85,6 +86,13 @@ pub struct Privacy {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub listen: Option<String>,
+    pub otlp_endpoint: Option<String>,
 }
 
 /// A list of texts; in a variable, separated by commas.
@@ -155,13 +163,19 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if key.starts_with("kafka.") || key.starts_with("clickhouse.") {
+            if ["clickhouse.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start)) {
                 return false;
             }
             let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");
             leaf && !NEUTRAL.contains(&key.as_str())
         };
         self.places.keys().any(decides)
+    }
+
+    /// Whether a key was set, or one below it.
+    #[cfg(test)]
+    pub fn has(&self, key: &str) -> bool {
+        self.places.contains_key(key)
     }
 
     /// An error about a key's value.

@@ -212,6 +212,18 @@ pub const KEYS: &[Key] = &[
         "How soon deployments of one version to other targets belong to one rollout.",
     ),
     key("scopes.labels.*", Kind::List, "", "A deployment label that makes scopes, with its allowed values."),
+    key(
+        "telemetry.listen",
+        Kind::Text,
+        "127.0.0.1:9464",
+        "Where run on Kafka answers /metrics, /healthz and /readyz; or none.",
+    ),
+    key(
+        "telemetry.otlp_endpoint",
+        Kind::Text,
+        "",
+        "The OpenTelemetry collector that gets spans of records with a sampled traceparent, as in http://localhost:4318.",
+    ),
 ];
 
 /// Whether a dotted name is a key, or the start of one.

@@ -23,6 +23,7 @@ fn only_what_decides_a_number_makes_a_folder_compute_anew() {
     let stated = |key: &str, value: &str| read("", &[(key, value)]).unwrap().stated;
     assert!(!stated("STREAMGAUGE__LOG__FORMAT", "json"));
     assert!(!stated("STREAMGAUGE__DATA", "x"));
+    assert!(!stated("STREAMGAUGE__TELEMETRY__LISTEN", "none"));
     assert!(stated("STREAMGAUGE__FAILURE_WINDOW", "2h"));
     assert!(stated("STREAMGAUGE__SCOPES__LABELS__REGION", "eu"));
 }
@@ -80,6 +81,16 @@ fn a_mistake_names_its_place_and_the_remedy() {
     check_error("[reporting]\ntimezone = \"Mars/Base\"", &[], "is not a time zone");
     check_error("[reporting]\nbands = 1999", &[], "there are no bands of 1999");
     check_error("partitions = 0", &[], "`partitions`: 0 is not between 1 and 1024");
+    check_error(
+        "[telemetry]\nlisten = \"9464\"",
+        &[],
+        "s.toml:2:1: `telemetry.listen`: \"9464\" is not an address",
+    );
+    check_error(
+        "[telemetry]\notlp_endpoint = \"https://x\"",
+        &[],
+        "`telemetry.otlp_endpoint`: \"https://x\" is not as in",
+    );
     check_error("a = [1,", &[], "s.toml:1:");
     check_error("partitions = \"many\"", &[], "partitions");
 }
@@ -112,6 +123,66 @@ fn every_key_of_the_list_is_accepted_with_its_default() {
         read(&format!("{} = {quoted}", key.name), &[])
             .unwrap_or_else(|error| panic!("{}: {error:#}", key.name));
     }
+}
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
+}
+
+/// The example with every setting that it only shows made, secrets lying in a folder.
+fn whole_example(secrets: &Path) -> String {
+    let text = std::fs::read_to_string(deploy().join("streamgauge.toml")).unwrap();
+    let made = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with(|letter: char| letter.is_ascii_lowercase()) => setting,
+        _ => line,
+    });
+    let whole = made.collect::<Vec<_>>().join("\n");
+    whole.replace("/run/secrets", &secrets.display().to_string())
+}
+
+#[test]
+fn the_example_of_deploy_is_read_as_it_stands_and_with_every_setting_that_it_shows() {
+    let text = std::fs::read_to_string(deploy().join("streamgauge.toml")).unwrap();
+    let settings = read(&text, &[]).unwrap();
+    assert_eq!((settings.definitions, settings.partitions), (Definitions::default(), 6));
+
+    let secrets = std::env::temp_dir().join(format!("streamgauge-example-{}", std::process::id()));
+    std::fs::create_dir_all(&secrets).unwrap();
+    for name in ["kafka_password", "kafka_client_key_password", "clickhouse_loader"] {
+        std::fs::write(secrets.join(name), "secret\n").unwrap();
+    }
+    let whole = whole_example(&secrets);
+    let settings = read(&whole, &[]);
+    std::fs::remove_dir_all(&secrets).unwrap();
+    let kafka = settings.unwrap().kafka.unwrap();
+    assert_eq!(kafka.properties["sasl.password"], "secret");
+    assert_eq!(kafka.source_of("webhooks.github"), Some("github"));
+}
+
+#[test]
+fn the_example_of_deploy_shows_every_key_but_passwords() {
+    let origins = file::Origins::of("s.toml", &whole_example(Path::new("/")), &BTreeMap::new()).unwrap();
+    let lacking: Vec<&str> = keys::KEYS
+        .iter()
+        .map(|key| key.name)
+        .filter(|name| !name.ends_with(".password") && !origins.has(name.trim_end_matches(".*")))
+        .collect();
+    assert!(lacking.is_empty(), "deploy/streamgauge.toml does not show {lacking:?}");
+}
+
+#[test]
+fn every_variable_of_deploy_is_a_known_key() {
+    let mut found = 0;
+    for name in ["compose.yaml", "streamgauge.toml", "Dockerfile"] {
+        let text = std::fs::read_to_string(deploy().join(name)).unwrap();
+        let is_part = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+        for word in text.split(|letter| !is_part(letter)).filter(|word| word.starts_with(file::PREFIX)) {
+            let key = word.trim_start_matches(file::PREFIX).to_lowercase().replace("__", ".");
+            assert!(keys::KEYS.iter().any(|known| known.name == key), "{name}: {word} is no known key");
+            found += 1;
+        }
+    }
+    assert!(found > 5, "{found}");
 }
 
 /// The JSON Schema of the configuration file.

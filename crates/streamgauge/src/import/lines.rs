@@ -30,7 +30,7 @@ pub enum Line<'a> {
 /// Exit code 2 when the file cannot be opened.
 pub fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
+        return Ok(Box::new(BufReader::new(embedded_clickhouse::stdin())));
     }
     let name = path.display();
     let mut file = File::open(path).map_err(|error| wrong(format!("{name}: {error}")))?;

@@ -1,5 +1,8 @@
 //! Running the program in a folder of its own.
 
+#[allow(dead_code)]
+pub mod prometheus;
+
 use assert_cmd::Command;
 use std::path::Path;
 

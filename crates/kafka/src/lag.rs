@@ -1,0 +1,130 @@
+//! How far a member is behind, and what keeps it from reading: from what librdkafka reports of its partitions.
+//!
+//! librdkafka's own `consumer_lag` is of no use here: it knows the offsets that the consumer itself committed, but
+//! ours are committed by transactions; and the records that end transactions occupy offsets that nobody consumes.
+
+use rdkafka::Statistics;
+use rdkafka::statistics::Partition;
+use std::collections::BTreeMap;
+
+/// What a member's client said last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Records that wait, by topic and partition; `None`: not known yet.
+    pub partitions: BTreeMap<(String, i32), Option<i64>>,
+    /// What keeps it from reading.
+    pub trouble: Option<String>,
+    /// Whether it reads at all: no partition may mean that none was assigned yet.
+    pub reads: bool,
+}
+
+impl Heard {
+    /// Records that wait in all partitions; `None`: not known yet.
+    pub fn lag(&self) -> Option<i64> {
+        self.reads.then(|| self.partitions.values().copied().sum()).flatten()
+    }
+}
+
+/// What a client's statistics say of the partitions that are read, each from an offset on (`None`: nothing is read).
+pub fn heard(statistics: &Statistics, reading: Option<&BTreeMap<(String, i32), i64>>) -> Heard {
+    let find = |topic: &str, partition: i32| statistics.topics.get(topic)?.partitions.get(&partition);
+    let lag = |((topic, partition), from): (&(String, i32), &i64)| {
+        let lag = find(topic, *partition).and_then(|known| lag_of(known, *from));
+        ((topic.clone(), *partition), lag)
+    };
+    let partitions: BTreeMap<_, _> = reading.into_iter().flatten().map(lag).collect();
+    let is_up = |id: Option<i32>| {
+        let mut brokers = statistics.brokers.values();
+        brokers.any(|broker| {
+            id.is_none_or(|id| broker.nodeid == id) && matches!(&*broker.state, "UP" | "REAUTH")
+        })
+    };
+    let led_by_nobody = || {
+        partitions.keys().find_map(|(topic, partition)| {
+            let leader = find(topic, *partition)?.leader;
+            (!is_up(Some(leader))).then(|| match leader {
+                ..0 => format!("{topic}/{partition} has no leader"),
+                id => format!("the leader of {topic}/{partition}, broker {id}, does not answer"),
+            })
+        })
+    };
+    let trouble = if is_up(None) { led_by_nobody() } else { Some("no broker answers".to_owned()) };
+    Heard { partitions, trouble, reads: reading.is_some() }
+}
+
+/// Records that wait in a partition which is read from an offset on.
+fn lag_of(partition: &Partition, from: i64) -> Option<i64> {
+    // Up to here records were written; those of open transactions are counted too, so that one that hangs shows.
+    let end = partition.hi_offset.max(partition.ls_offset);
+    if end < 0 {
+        return None;
+    }
+    // Everything was fetched and nothing waits here: what lies between the last record and the end ends transactions.
+    if partition.fetchq_cnt == 0 && partition.next_offset >= end {
+        return Some(0);
+    }
+    let next = partition.app_offset.max(from).max(partition.lo_offset).max(0);
+    Some((end - next).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::statistics::{Broker, Topic};
+
+    fn statistics(state: &str, leader: i32, partition: Partition) -> Statistics {
+        let broker = Broker { nodeid: 1, state: state.to_owned(), ..Broker::default() };
+        let partitions = [(0, Partition { leader, ..partition })].into();
+        let topic = Topic { partitions, ..Topic::default() };
+        Statistics {
+            brokers: [("b/1".to_owned(), broker)].into(),
+            topics: [("events".to_owned(), topic)].into(),
+            ..Statistics::default()
+        }
+    }
+
+    fn lag(next_offset: i64, app_offset: i64, fetchq_cnt: i64, from: i64) -> Option<i64> {
+        let partition = Partition {
+            hi_offset: 10,
+            ls_offset: 10,
+            lo_offset: 0,
+            next_offset,
+            app_offset,
+            fetchq_cnt,
+            ..Partition::default()
+        };
+        let reading = [(("events".to_owned(), 0), from)].into();
+        heard(&statistics("UP", 1, partition), Some(&reading)).lag()
+    }
+
+    #[test]
+    fn the_record_that_ends_a_transaction_does_not_wait() {
+        assert_eq!(lag(10, 9, 0, -1), Some(0));
+        assert_eq!(lag(10, 4, 5, -1), Some(6));
+        assert_eq!(lag(7, 7, 0, -1), Some(3));
+        assert_eq!(lag(-1001, -1001, 0, 8), Some(2));
+    }
+
+    #[test]
+    fn what_was_not_fetched_yet_is_not_known() {
+        let partition = Partition { hi_offset: -1001, ls_offset: -1001, ..Partition::default() };
+        let reading = [(("events".to_owned(), 0), 0)].into();
+        assert_eq!(heard(&statistics("UP", 1, partition), Some(&reading)).lag(), None);
+        assert_eq!(heard(&statistics("UP", 1, Partition::default()), None).lag(), None);
+        assert_eq!(heard(&statistics("UP", 1, Partition::default()), Some(&BTreeMap::new())).lag(), Some(0));
+    }
+
+    #[test]
+    fn a_broker_that_does_not_answer_is_named() {
+        let reading = [(("events".to_owned(), 0), 0)].into();
+        let trouble = |state, leader| {
+            heard(&statistics(state, leader, Partition::default()), Some(&reading))
+                .trouble
+                .unwrap_or_default()
+        };
+        assert_eq!(trouble("UP", 1), "");
+        assert_eq!(trouble("DOWN", 1), "no broker answers");
+        assert_eq!(trouble("UP", -1), "events/0 has no leader");
+        assert_eq!(trouble("UP", 2), "the leader of events/0, broker 2, does not answer");
+    }
+}
