@@ -81,7 +81,7 @@ fn envelope(
 }
 
 /// The data of a CloudEvent in structured mode: JSON, JSON in a text, or that in base64.
-fn data(node: &Node<'_>) -> Result<Value, Refusal> {
+pub(crate) fn data(node: &Node<'_>) -> Result<Value, Refusal> {
     match (node.value().get("data"), node.maybe_text("data_base64")?) {
         (Some(data @ Value::Object(_)), _) => Ok(data.clone()),
         (Some(Value::String(text)), _) => parse(text.as_bytes()),
@@ -89,7 +89,7 @@ fn data(node: &Node<'_>) -> Result<Value, Refusal> {
             let bytes = base64_decode(text);
             parse(&bytes.ok_or_else(|| Refusal::reject("malformed", "field `data_base64` is not base64"))?)
         }
-        _ => Err(Refusal::reject("missing_field", "field `data` is missing: the CDEvent is expected in it")),
+        _ => Err(Refusal::reject("missing_field", "field `data` is missing: the event is expected in it")),
     }
 }
 

@@ -11,33 +11,17 @@ mod code;
 mod delivery;
 mod package;
 
+use crate::forge::{Delivery, word};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings};
 use model::event::{DeliveryEvent, RepositoryAction, RepositoryEvent};
 use model::raw::RawRecord;
-use model::{EventBody, RepoName, Timestamp};
+use model::{EventBody, RepoName};
 use serde_json::Value;
 use std::borrow::Cow;
 
 /// The source's name on its events.
 const SOURCE: &str = "github";
-
-/// One delivery, opened.
-struct Delivery<'a> {
-    body: Node<'a>,
-    repo: RepoName,
-    received_at: Timestamp,
-}
-
-impl Delivery<'_> {
-    /// An event of this repository; `about` tells it from the repository's others.
-    fn event(&self, source: &str, about: &str, occurred_at: Timestamp, body: EventBody) -> DeliveryEvent {
-        let id = format!("{}:{about}", self.repo);
-        let mut event = crate::record::event(source, id, occurred_at, self.received_at, body);
-        event.repo = Some(self.repo.clone());
-        event
-    }
-}
 
 /// Reads one delivery.
 pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
@@ -281,11 +265,4 @@ fn renamed(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     let event = RepositoryEvent { action, from: from.map(RepoName::new) };
     let about = format!("repository:{action_word}:{at}");
     Ok(vec![delivery.event(SOURCE, &about, at, EventBody::Repository(event))])
-}
-
-/// A word of a payload as part of a counted reason: only what is short and plain is repeated, so that nobody
-/// can fill the counters with words of their own.
-fn word(text: &str) -> &str {
-    let plain = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if plain { text } else { "other" }
 }

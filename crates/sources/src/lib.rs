@@ -11,19 +11,28 @@ mod alertmanager;
 mod argo_rollouts;
 mod argocd;
 mod aws;
+mod azure;
+mod bitbucket;
+mod bitbucket_datacenter;
+mod buildkite;
 mod canonical;
 mod cdevents;
+mod circleci;
 mod datadog;
 mod dockerhub;
 mod encoding;
 mod environment;
 mod flux;
+mod forge;
 mod git;
+mod gitea;
 mod github;
+mod gitlab;
 mod grafana;
 mod harbor;
 mod image;
 mod incidentio;
+mod jenkins;
 mod jira;
 mod kubernetes;
 mod launchdarkly;
@@ -42,6 +51,7 @@ mod servicenow;
 mod severity;
 mod snyk;
 mod tags;
+mod tekton;
 mod template;
 mod terraform;
 mod trivy;
@@ -172,11 +182,36 @@ pub const SOURCES: &[Source] = &[
         description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
         read: aws::read,
     },
+    Source {
+        name: "azure",
+        description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
+        read: azure::read,
+    },
+    Source {
+        name: "bitbucket",
+        description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
+        read: bitbucket::read,
+    },
+    Source {
+        name: "bitbucket_datacenter",
+        description: "Bitbucket Data Center's webhooks: code, reviews, tags",
+        read: bitbucket_datacenter::read,
+    },
+    Source {
+        name: "buildkite",
+        description: "Buildkite's webhooks: builds as runs, command steps that deploy as deployments",
+        read: buildkite::read,
+    },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
         name: "cdevents",
         description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
         read: cdevents::read,
+    },
+    Source {
+        name: "circleci",
+        description: "CircleCI's webhooks: workflows as runs, jobs that deploy as deployments",
+        read: circleci::read,
     },
     Source {
         name: "datadog",
@@ -204,9 +239,19 @@ pub const SOURCES: &[Source] = &[
         read: git::read,
     },
     Source {
+        name: "gitea",
+        description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
+        read: gitea::read,
+    },
+    Source {
         name: "github",
         description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
         read: github::read,
+    },
+    Source {
+        name: "gitlab",
+        description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
+        read: gitlab::read,
     },
     Source {
         name: "grafana",
@@ -219,6 +264,11 @@ pub const SOURCES: &[Source] = &[
         read: harbor::read,
     },
     Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
+    Source {
+        name: "jenkins",
+        description: "Jenkins' Notification plugin: builds as runs and deployments",
+        read: jenkins::read,
+    },
     Source {
         name: "jira",
         description: "Jira and Jira Service Management: issues and alerts as incidents",
@@ -252,6 +302,11 @@ pub const SOURCES: &[Source] = &[
         read: servicenow::read,
     },
     Source { name: "snyk", description: "Snyk's webhooks: findings", read: snyk::read },
+    Source {
+        name: "tekton",
+        description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
+        read: tekton::read,
+    },
     Source {
         name: "terraform",
         description: "HCP Terraform's notifications: runs that apply, as deployments",

@@ -259,6 +259,23 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A time as Ruby prints it, `2016-08-12 15:23:28 UTC` or `2021-04-28 21:50:00 +0200`, or as RFC 3339
+    /// text, that must be there.
+    pub(crate) fn ruby_time(&self, path: &str) -> Result<Timestamp, Refusal> {
+        self.maybe_ruby_time(path)?.ok_or_else(|| self.missing(path, "a time"))
+    }
+
+    /// The same, where it may be there.
+    pub(crate) fn maybe_ruby_time(&self, path: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(Value::String(text)) = self.find(path) else { return self.maybe_time(path) };
+        let rewritten = match text.rsplit_once(' ') {
+            Some((local, "UTC")) => format!("{local}Z"),
+            Some((local, offset)) if offset.starts_with(['+', '-']) => format!("{local}{offset}"),
+            _ => return self.maybe_time(path),
+        };
+        self.parse_time(&rewritten).map(Some).map_err(|error| self.bad_time(path, &error))
+    }
+
     /// A time in Unix seconds that must be there.
     pub(crate) fn unix_time(&self, path: &str) -> Result<Timestamp, Refusal> {
         self.maybe_unix_time(path)?.ok_or_else(|| self.missing(path, "a time in Unix seconds"))
