@@ -43,6 +43,12 @@ const TASKS: &[Task] = &[
         does: "a real Kafka in the background; `up` takes --brokers 1|3 and --secure",
         run: kafka::run,
     },
+    Task {
+        name: "law",
+        takes: "",
+        does: "50 services over 90 days, shuffled and told three times, in a release build: the same tables",
+        run: |_| law(),
+    },
     Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
     Task {
         name: "bench",
@@ -102,6 +108,16 @@ fn demo(args: &[String]) -> Result<ExitCode> {
             .args(["--", "demo"])
             .args(args),
     )
+}
+
+/// A test that a plain run of the tests makes with a smaller organisation.
+fn law() -> Result<ExitCode> {
+    engine::fetch()?;
+    run(cargo(&["test", "--release", "--package", "streamgauge", "--test", "law"])
+        .args(locked())
+        .args(["--", "--nocapture"])
+        .env("STREAMGAUGE_LAW_SIZE", "50,90"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The notices come first: what a test run ends with is the test runner's own summary.

@@ -3,6 +3,7 @@
 
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
+use crate::disk;
 use crate::explain;
 use crate::folder::DataFolder;
 use crate::import::{BATCH_RECORDS, Summary, now};
@@ -33,6 +34,8 @@ pub struct Pipeline {
     log: EventLog,
     /// Whether something came in since every table was brought up to date.
     unsettled: bool,
+    /// A transaction could not be written: the tasks may be ahead of the log, and nothing of theirs may reach it.
+    failed: bool,
     _folder: DataFolder,
 }
 
@@ -51,6 +54,11 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::open`].
     pub fn in_folder(folder: DataFolder, settings: &Settings, listen: SocketAddr) -> anyhow::Result<Self> {
+        let path = folder.path().to_owned();
+        Self::started(folder, settings, listen).map_err(|error| disk::named(&path, error))
+    }
+
+    fn started(folder: DataFolder, settings: &Settings, listen: SocketAddr) -> anyhow::Result<Self> {
         let log = EventLog::open(folder.path())?;
         let (definitions, partitions) = definitions(&log, settings)?;
         let stored = Ownership::stored(&log)?;
@@ -62,9 +70,9 @@ impl Pipeline {
         folder.announce(clickhouse.url())?;
         let loading = Loading::start(log.clone(), clickhouse.client(), clickhouse.handle())?;
         let ownership = stored;
-        let (unsettled, _folder) = (false, folder);
+        let (unsettled, failed, _folder) = (false, false, folder);
         let mut pipeline =
-            Self { topology, definitions, ownership, loading, clickhouse, log, unsettled, _folder };
+            Self { topology, definitions, ownership, loading, clickhouse, log, unsettled, failed, _folder };
         pipeline.apply(wanted)?;
         pipeline.catch_up()?;
         pipeline.loading.wait()?;
@@ -74,6 +82,10 @@ impl Pipeline {
     /// The ClickHouse that it loads.
     pub fn clickhouse(&self) -> &ClickHouse {
         &self.clickhouse
+    }
+    /// Whether a transaction could not be written or loaded.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
     /// The tasks.
     pub fn topology(&self) -> &SharedTopology {
@@ -224,10 +236,11 @@ impl Pipeline {
             batch.changelog.into_iter().map(|(task, entry)| (task.to_bytes().to_vec(), entry)).collect();
         transaction.definition = self.definitions.hash();
         transaction.computed_at = now();
-        let rev = self.log.commit(transaction)?;
+        anyhow::ensure!(!self.failed, "an earlier transaction could not be written");
+        let written = self.log.commit(transaction).and_then(|rev| self.loading.wake().map(|()| rev));
+        self.failed = written.is_err();
         self.unsettled = true;
-        self.loading.wake()?;
-        Ok(rev)
+        written
     }
 }
 

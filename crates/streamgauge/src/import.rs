@@ -167,8 +167,12 @@ pub fn run(
             for file in files {
                 let name = file.display().to_string();
                 let mut batcher = Batcher::new(&mut pipeline, progress(quiet, &name, None));
+                let read = match events::import(file, &mut batcher) {
+                    // Not all that was read is kept: the error alone is told.
+                    Err(error) if batcher.pipeline.has_failed() => return Err(error),
+                    read => read,
+                };
                 // What could be read of a file that breaks off counts, and is told before the error.
-                let read = events::import(file, &mut batcher);
                 summaries.push((name, batcher.finish()?));
                 if read.is_err() {
                     write_summaries(&summaries, format, out)?;

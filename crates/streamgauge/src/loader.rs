@@ -3,6 +3,7 @@
 //! An entry leaves the outbox only after ClickHouse has acknowledged it. One that was loaded and not removed, as
 //! after a crash, is loaded again; its `rev` makes that change nothing.
 
+use crate::disk;
 use crate::log::{EventLog, Outbox};
 use anyhow::{Context, anyhow};
 use model::Text;
@@ -98,7 +99,8 @@ fn work(log: &EventLog, client: Client, handle: &Handle, queue: &Receiver<Job>) 
 
 fn drain(log: &EventLog, loader: &mut Loader, handle: &Handle) -> anyhow::Result<()> {
     while let Some((key, entry)) = log.next_outbox(None)? {
-        handle.block_on(load(loader, &entry)).context("loading into ClickHouse")?;
+        let loaded = handle.block_on(load(loader, &entry)).map_err(anyhow::Error::new);
+        loaded.map_err(|error| disk::named(log.folder(), error)).context("loading into ClickHouse")?;
         log.acknowledge(&[key])?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! ClickHouse, the dead letters and the position become visible together or not at all. Rows stay in the outbox
 //! until ClickHouse has acknowledged them; loading one twice changes nothing, because each carries its `rev`.
 
+use crate::disk;
 use crate::ownership::Ownership;
 use anyhow::{Context, anyhow};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -49,11 +50,12 @@ pub struct Generation {
 }
 
 /// The layout of the state that this version writes. A change of any task's tables, or of ClickHouse's, raises it.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// The store.
 #[derive(Clone)]
 pub struct EventLog {
+    folder: Arc<Path>,
     database: Database,
     raw: Keyspace,
     known: Keyspace,
@@ -109,6 +111,7 @@ impl EventLog {
         let keyspace =
             |name: &str| database.keyspace(name, KeyspaceCreateOptions::default).map_err(store_error);
         Ok(Self {
+            folder: folder.into(),
             raw: keyspace("raw")?,
             known: keyspace("known")?,
             state: keyspace("state")?,
@@ -117,6 +120,11 @@ impl EventLog {
             meta: keyspace("meta")?,
             database,
         })
+    }
+
+    /// The folder that it lies in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The sequence that the next raw record gets.
@@ -182,7 +190,7 @@ impl EventLog {
         if let Some(ownership) = &transaction.ownership {
             batch.insert(&self.meta, "ownership", encode(ownership)?);
         }
-        batch.commit().map_err(store_error).context("the transaction cannot be written")?;
+        self.write(batch).context("the transaction cannot be written")?;
         Ok(rev)
     }
 
@@ -239,7 +247,7 @@ impl EventLog {
         for key in keys {
             batch.remove(&self.outbox, key.as_slice());
         }
-        batch.commit().map_err(store_error)
+        self.write(batch)
     }
 
     /// Every dead letter, in no meaningful order.
@@ -263,7 +271,7 @@ impl EventLog {
     pub fn set_meta<T: Serialize>(&self, name: &str, value: &T) -> anyhow::Result<()> {
         let mut batch = self.batch();
         batch.insert(&self.meta, name, encode(value)?);
-        batch.commit().map_err(store_error)
+        self.write(batch)
     }
 
     /// Forgets what was computed, never what came in: the raw log is processed again from its start.
@@ -279,7 +287,7 @@ impl EventLog {
         let mut batch = self.batch();
         batch.insert(&self.meta, "position", encode(&0_u64)?);
         batch.insert(&self.meta, "generation", encode(generation)?);
-        batch.commit().map_err(store_error)
+        self.write(batch)
     }
 
     fn sweep(&self, keyspace: &Keyspace) -> anyhow::Result<()> {
@@ -297,8 +305,16 @@ impl EventLog {
             for key in keys {
                 batch.remove(keyspace, key);
             }
-            batch.commit().map_err(store_error)?;
+            self.write(batch)?;
         }
+    }
+
+    fn write(&self, batch: OwnedWriteBatch) -> anyhow::Result<()> {
+        // A full disk may have stopped a thread of the store: then this error only says that something failed.
+        batch.commit().map_err(|error| match error {
+            fjall::Error::Poisoned if disk::has_no_room(&self.folder) => disk::full(),
+            error => store_error(error),
+        })
     }
 
     fn batch(&self) -> OwnedWriteBatch {
@@ -363,14 +379,10 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<T> {
 /// The store's own messages are in the form of its types; the commonest causes get a sentence.
 fn store_error(error: fjall::Error) -> anyhow::Error {
     match error {
-        fjall::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-            anyhow!(
-                "the disk is full (make room and give the same command again: nothing is lost or counted twice)"
-            )
-        }
+        fjall::Error::Io(error) if disk::says_full(error.kind()) => disk::full(),
         fjall::Error::Io(error) => anyhow::Error::new(error),
         fjall::Error::Poisoned => anyhow!(
-            "a write to the disk failed earlier (look for a full or failing disk, then give the same command again)"
+            "a write to the disk failed earlier (look for a failing disk, then give the same command again)"
         ),
         fjall::Error::Locked => anyhow!("the log is in use by another process"),
         other => anyhow!("the log's store: {other}"),

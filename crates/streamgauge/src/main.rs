@@ -7,6 +7,7 @@ mod clickhouse;
 mod config;
 mod correct;
 mod demo;
+mod disk;
 mod engine;
 mod explain;
 mod failure;

@@ -4,12 +4,14 @@
 //! where a pane with data enters or leaves. An in-order contribution costs the same whatever the window's
 //! length and the history's size; what is late is marked, and rewritten by one slide of the range it touches.
 
+mod ages;
 pub mod aggregator;
 pub mod bands;
-mod cache;
 pub mod multiset;
 mod pane;
 mod rolling;
+mod series;
+mod store;
 
 pub use aggregator::Aggregator;
 pub use bands::{Band, Bands};

@@ -1,7 +1,7 @@
-//! Panes as they are stored: counters in one table, samples in another, so that a change is as small as itself.
+//! Panes as they are stored: counters beside a multiset of samples, so that a change is as small as itself.
 
 use model::Scope;
-use model::metric::{Delta, Grain, Metric, Pane};
+use model::metric::{Delta, Grain, Metric};
 use model::table::Table;
 use model::time::{Calendar, Day, Hour, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,20 +12,6 @@ pub(crate) struct SeriesId {
     pub scope: Scope,
     pub metric: Metric,
     pub grain: Grain,
-}
-
-/// A pane: its series and its number (hours or days since 1970).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct PaneId {
-    pub series: SeriesId,
-    pub index: i64,
-}
-
-/// An entry of a pane's multiset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct SampleId {
-    pub pane: PaneId,
-    pub seconds: i64,
 }
 
 /// A pane's integers.
@@ -69,75 +55,36 @@ impl PaneRow {
     }
 }
 
-impl SeriesId {
-    pub fn pane(&self, index: i64) -> PaneId {
-        PaneId { series: self.clone(), index }
-    }
-}
-
-/// The stored panes, to read.
+/// The panes of one series by their number (hours or days since 1970), to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Panes<'a> {
-    pub rows: &'a Table<PaneId, PaneRow>,
-    pub samples: &'a Table<SampleId, i64>,
+    pub rows: &'a Table<i64, PaneRow>,
+    /// Pane and seconds → how often.
+    pub samples: &'a Table<(i64, i64), i64>,
 }
 
 impl<'a> Panes<'a> {
-    /// The panes of a series with an index in `[from, to]`.
-    pub fn between(
-        self,
-        series: &SeriesId,
-        from: i64,
-        to: i64,
-    ) -> impl DoubleEndedIterator<Item = (&'a PaneId, &'a PaneRow)> {
+    /// The panes with an index in `[from, to]`.
+    pub fn between(self, from: i64, to: i64) -> impl DoubleEndedIterator<Item = (i64, &'a PaneRow)> {
         // A range whose end lies before its start would panic.
-        (from <= to).then(|| self.rows.range(series.pane(from)..=series.pane(to))).into_iter().flatten()
+        let range = (from <= to).then(|| self.rows.range(from..=to));
+        range.into_iter().flatten().map(|(index, row)| (*index, row))
     }
 
-    /// The multiset entries of a series's panes with an index in `[from, to]`.
-    pub fn samples_between(
-        self,
-        series: &SeriesId,
-        from: i64,
-        to: i64,
-    ) -> impl Iterator<Item = (&'a SampleId, &'a i64)> {
-        let first = |index, seconds| SampleId { pane: series.pane(index), seconds };
-        (from <= to)
-            .then(|| self.samples.range(first(from, i64::MIN)..=first(to, i64::MAX)))
-            .into_iter()
-            .flatten()
+    /// The seconds and counts in the multisets of the panes with an index in `[from, to]`.
+    pub fn samples_between(self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
+        let range = (from <= to).then(|| self.samples.range((from, i64::MIN)..=(to, i64::MAX)));
+        range.into_iter().flatten().map(|((_, seconds), count)| (*seconds, *count))
     }
 
     /// The newest pane with data.
-    pub fn newest(self, series: &SeriesId) -> Option<i64> {
-        self.between(series, i64::MIN, i64::MAX).next_back().map(|(id, _)| id.index)
+    pub fn newest(self) -> Option<i64> {
+        self.rows.iter().next_back().map(|(index, _)| *index)
     }
 
     /// Whether a pane holds data.
-    pub fn holds(self, series: &SeriesId, index: i64) -> bool {
-        self.rows.contains(&series.pane(index))
-    }
-
-    /// A pane as a row of the warehouse; `None` when it holds nothing.
-    pub fn row(self, calendar: &Calendar, id: &PaneId) -> Option<Pane> {
-        let row = self.rows.get(id)?;
-        let PaneId { series, index } = id;
-        let samples =
-            self.samples_between(series, *index, *index).map(|(id, count)| (id.seconds, *count)).collect();
-        Some(Pane {
-            scope: series.scope.clone(),
-            metric: series.metric,
-            grain: series.grain,
-            start: pane_start(calendar, series.grain, *index),
-            end: pane_end(calendar, series.grain, *index),
-            delta: Delta {
-                numerator: row.counters.numerator,
-                denominator: row.counters.denominator,
-                confirmed: row.counters.confirmed,
-                inferred: row.counters.inferred,
-                samples,
-            },
-        })
+    pub fn holds(self, index: i64) -> bool {
+        self.rows.contains(&index)
     }
 }
 

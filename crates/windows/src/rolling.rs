@@ -20,35 +20,35 @@ pub(crate) struct Rolling {
 
 impl Rolling {
     /// The window that ends with a pane, from its panes.
-    pub fn build(panes: Panes<'_>, series: &SeriesId, window: Window, at: i64) -> Self {
+    pub fn build(panes: Panes<'_>, window: Window, at: i64) -> Self {
         let mut rolling =
             Self { window, at, totals: Counters::default(), panes_with: 0, samples: Multiset::default() };
-        rolling.absorb(panes, series, at - window.panes() + 1, at, 1);
+        rolling.absorb(panes, at - window.panes() + 1, at, 1);
         rolling
     }
 
-    fn absorb(&mut self, panes: Panes<'_>, series: &SeriesId, from: i64, to: i64, times: i64) {
-        for (_, row) in panes.between(series, from, to) {
+    fn absorb(&mut self, panes: Panes<'_>, from: i64, to: i64, times: i64) {
+        for (_, row) in panes.between(from, to) {
             self.totals.add(&row.counters, times);
             if row.counters.numerator > 0 {
                 self.panes_with += times;
             }
         }
-        for (id, count) in panes.samples_between(series, from, to) {
-            self.samples.add(id.seconds, times * count);
+        for (seconds, count) in panes.samples_between(from, to) {
+            self.samples.add(seconds, times * count);
         }
     }
 
     /// Moves the window's end to a pane: what enters is added, what leaves is taken away. Backwards, or further
     /// than its own length, it is built anew.
-    pub fn roll_to(&mut self, panes: Panes<'_>, series: &SeriesId, to: i64) {
+    pub fn roll_to(&mut self, panes: Panes<'_>, to: i64) {
         let length = self.window.panes();
         if to < self.at || to - self.at >= length {
-            *self = Self::build(panes, series, self.window, to);
+            *self = Self::build(panes, self.window, to);
             return;
         }
-        self.absorb(panes, series, self.at + 1, to, 1);
-        self.absorb(panes, series, self.at - length + 1, to - length, -1);
+        self.absorb(panes, self.at + 1, to, 1);
+        self.absorb(panes, self.at - length + 1, to - length, -1);
         self.at = to;
     }
 

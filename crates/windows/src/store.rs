@@ -1,0 +1,94 @@
+//! The state of an aggregate task as its changelog has it: each table's entries under the series that they are of.
+
+use crate::pane::{PaneRow, SeriesId};
+use crate::series::{Mark, Owed, Series};
+use model::table::{Change, ChangelogEntry, RestoreError, Table, decode, encode, encode_change};
+use serde::{Deserialize, Serialize};
+
+// Numbers are part of the stored format, never reused. 3 was the row up to which a series was written.
+const PANES: u8 = 1;
+const SAMPLES: u8 = 2;
+const MARKS: u8 = 4;
+const OWED: u8 = 5;
+
+/// Where changes are written to.
+pub(crate) trait Changes {
+    fn put<K: Serialize, V: Serialize>(&mut self, table: u8, key: &K, now: Option<&V>, before: Option<&V>);
+}
+
+impl Changes for Vec<ChangelogEntry> {
+    fn put<K: Serialize, V: Serialize>(&mut self, table: u8, key: &K, now: Option<&V>, _: Option<&V>) {
+        self.push(encode(table, key, now));
+    }
+}
+
+impl Changes for Vec<Change> {
+    fn put<K: Serialize, V: Serialize>(&mut self, table: u8, key: &K, now: Option<&V>, before: Option<&V>) {
+        self.push(encode_change(table, key, now, before));
+    }
+}
+
+fn tell<K, V>(table: &mut Table<K, V>, number: u8, id: &SeriesId, changes: &mut impl Changes)
+where
+    K: Ord + Clone + Serialize,
+    V: Clone + PartialEq + Serialize,
+{
+    table.commit(|key, now, before| changes.put(number, &(id, key), now, before));
+}
+
+impl Series {
+    /// Ends the transaction: appends what changed, table by table.
+    pub fn commit(&mut self, id: &SeriesId, changes: &mut impl Changes) {
+        tell(&mut self.panes, PANES, id, changes);
+        tell(&mut self.samples, SAMPLES, id, changes);
+        tell(&mut self.marks, MARKS, id, changes);
+        tell(&mut self.owed, OWED, id, changes);
+    }
+
+    /// Ends the transaction as if it had never begun.
+    pub fn roll_back(&mut self) {
+        self.panes.roll_back();
+        self.samples.roll_back();
+        self.marks.roll_back();
+        self.owed.roll_back();
+    }
+
+    /// How many entries it has.
+    pub fn entries(&self) -> usize {
+        self.panes.len() + self.samples.len() + self.marks.len() + self.owed.len()
+    }
+}
+
+/// Puts one entry of the changelog back, into the series that `of` gives.
+pub(crate) fn restore<'a>(
+    entry: &ChangelogEntry,
+    of: impl FnOnce(SeriesId) -> &'a mut Series,
+) -> Result<(), RestoreError> {
+    fn read<K: for<'a> Deserialize<'a>, V: for<'a> Deserialize<'a>>(
+        table: u8,
+        entry: &ChangelogEntry,
+    ) -> Result<(SeriesId, K, Option<V>), RestoreError> {
+        let ((id, key), value) = decode::<(SeriesId, K), V>(table, entry)?;
+        Ok((id, key, value))
+    }
+    match entry.key.first().copied().unwrap_or(0) {
+        PANES => {
+            let (id, index, row) = read::<i64, PaneRow>(PANES, entry)?;
+            of(id).panes.restore(index, row);
+        }
+        SAMPLES => {
+            let (id, sample, count) = read::<(i64, i64), i64>(SAMPLES, entry)?;
+            of(id).samples.restore(sample, count);
+        }
+        MARKS => {
+            let (id, index, mark) = read::<i64, Mark>(MARKS, entry)?;
+            of(id).marks.restore(index, mark);
+        }
+        OWED => {
+            let (id, (), owed) = read::<(), Owed>(OWED, entry)?;
+            of(id).owed.restore((), owed);
+        }
+        other => return Err(RestoreError::UnknownTable(other)),
+    }
+    Ok(())
+}
