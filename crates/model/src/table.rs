@@ -89,13 +89,15 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     /// in the order of the keys, and forgets the journal.
     pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
         self.tidy();
-        self.crowded = CROWDED;
-        for (key, before) in std::mem::take(&mut self.journal) {
+        for (key, before) in self.journal.drain(..) {
             let now = self.rows.get(&key);
             if now != before.as_ref() {
                 change(&key, now, before.as_ref());
             }
         }
+        self.crowded = CROWDED;
+        // What one large transaction took is not kept for ever.
+        self.journal.shrink_to(CROWDED);
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {
@@ -234,10 +236,21 @@ macro_rules! stateful {
 
 /// Encodes one change for a changelog.
 pub fn encode<K: Serialize, V: Serialize>(table: u8, key: &K, value: Option<&V>) -> ChangelogEntry {
-    // Encoding to memory of types without unsized sequences cannot fail.
-    let key = postcard::to_extend(key, vec![table]).unwrap_or_default();
-    let value = value.map(|value| postcard::to_allocvec(value).unwrap_or_default());
-    ChangelogEntry { key, value }
+    ChangelogEntry { key: bytes(&[table], key), value: value.map(|value| bytes(&[], value)) }
+}
+
+/// A head and the encoded value behind it, in one piece of memory of just that size: a transaction makes thousands.
+fn bytes<T: Serialize>(head: &[u8], value: &T) -> Vec<u8> {
+    let mut room = [0_u8; 512];
+    match postcard::to_slice(value, &mut room) {
+        Ok(encoded) => [head, encoded].concat(),
+        // Too large for the room. Encoding to memory of types without unsized sequences cannot fail.
+        Err(_) => {
+            let mut large = Vec::with_capacity(2048);
+            large.extend_from_slice(head);
+            postcard::to_extend(value, large).unwrap_or_default()
+        }
+    }
 }
 
 /// Encodes one change with what it replaced.
@@ -248,7 +261,7 @@ pub fn encode_change<K: Serialize, V: Serialize>(
     before: Option<&V>,
 ) -> Change {
     let ChangelogEntry { key, value } = encode(table, key, value);
-    Change { key, value, before: before.map(|before| postcard::to_allocvec(before).unwrap_or_default()) }
+    Change { key, value, before: before.map(|before| bytes(&[], before)) }
 }
 
 /// Decodes one change of a changelog.

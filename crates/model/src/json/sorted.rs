@@ -98,7 +98,7 @@ impl Items<'_> {
 
 impl<'a> Writer<'a> {
     fn fields(self, close: &'static str) -> Fields<'a> {
-        Fields { out: self.out, close, keys: Vec::new(), values: Vec::new() }
+        Fields { out: self.out, close, keys: Vec::with_capacity(16), values: Vec::with_capacity(256) }
     }
 
     fn items(self, close: &'static str) -> Items<'a> {
