@@ -7,9 +7,9 @@ use crate::out::header;
 use crate::session::Position;
 use crate::stats::{Delays, Loaded, StageStats, Status, Written};
 use crate::task::Context;
-use crate::topics::Stage;
+use crate::topics::{Stage, Topics};
 use crate::trace::{self, TraceContext, Traced};
-use model::fact::RowChange;
+use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ impl Load<'_> {
             *next = message.offset() + 1;
             self.moved.insert(partition, *next);
             self.since.get_or_insert_with(Instant::now);
-            take(&mut self.loader, &mut self.batch, &message, &self.context.settings.topics.events);
+            take(&mut self.loader, &mut self.batch, &message, &self.context.settings.topics);
             if self.context.tracing.is_some() {
                 trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
             }
@@ -211,20 +211,26 @@ fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
 /// its place, and stays in its topic.
-fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, events: &str) {
+fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, topics: &Topics) {
     let value = message.payload().unwrap_or_default();
     let ms = message.timestamp().to_millis().unwrap_or(0);
     let computed_at = Timestamp::from_micros(ms.saturating_mul(1_000));
     let task = u32::try_from(message.partition()).unwrap_or(0);
-    let taken = if message.topic() == events {
+    let taken = if message.topic() == topics.events {
         model::avro::decode::<DeliveryEvent>(value).map(|event| {
             batch.times.push((event.occurred_at, event.observed_at));
             loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at });
         })
     } else {
         let (rev, definition) = row_headers(message);
-        model::avro::decode::<RowChange>(value)
-            .map(|change| loader.push(&change, Stamp { task, rev, computed_at }, &definition))
+        let stamp = Stamp { task, rev, computed_at };
+        if message.topic() == topics.metrics {
+            model::avro::decode::<RowChanges>(value).map(|group| {
+                group.rows.iter().for_each(|change| loader.push(change, stamp, &definition));
+            })
+        } else {
+            model::avro::decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
+        }
     };
     match taken {
         Ok(()) => batch.records += 1,

@@ -108,7 +108,7 @@ fn records(out: &mut Exposition, counted: &Counted) {
             metric.sample(&[stage, ("outcome", outcome), ("reason", reason)], records);
         }
     }
-    let help = "Records written and committed, by the kind of topic that they went to.";
+    let help = "Records written and committed, by the kind of topic that they went to; a record may hold several rows.";
     let mut metric = out.metric("streamgauge_records_out_total", Kind::Counter, help);
     for (stage, snapshot) in counted.iter().filter(|(stage, _)| *stage != Stage::Load) {
         for (topic, records) in snapshot.written.by_kind() {
