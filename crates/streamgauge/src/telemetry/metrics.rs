@@ -142,7 +142,7 @@ fn transactions(out: &mut Exposition, counted: &Counted) {
     let help = "How long committed transactions took; of load: inserts with the commit of their offsets.";
     let mut metric = out.metric("streamgauge_transaction_seconds", Kind::Histogram, help);
     for (stage, snapshot) in counted {
-        metric.histogram(&[("stage", stage.as_str())], &snapshot.transactions);
+        metric.histogram(&[("stage", stage.as_str())], &snapshot.transaction_seconds);
     }
     let help = "Transactions that failed; their records are read again.";
     each(&mut out.metric("streamgauge_transactions_failed_total", Kind::Counter, help), counted, |s| {
@@ -186,7 +186,7 @@ fn load(out: &mut Exposition, counted: &Counted) {
         Kind::Counter,
         "Batches whose inserts were all acknowledged.",
     )
-    .sample(&[], snapshot.transactions.count());
+    .sample(&[], snapshot.transactions);
     let mut metric = out.metric("streamgauge_load_rows_total", Kind::Counter, "Rows acknowledged, by table.");
     for (table, rows) in &loaded.rows {
         metric.sample(&[("table", table)], rows);
