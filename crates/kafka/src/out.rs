@@ -108,10 +108,10 @@ impl<S: EosSession> Out<'_, S> {
         let key = group.rows.first().and_then(series).map(|(scope, metric)| format!("{scope} {metric}"));
         let value = model::avro::encode(group);
         let rev = self.rev.to_be_bytes();
+        self.written.metrics += 1;
         let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
         let headers: [(&str, &[u8]); 3] =
             [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes()), (trace::HEADER, trace)];
-        self.written.metrics += 1;
         self.session.produce(OutRecord {
             topic: &self.topics.metrics,
             partition: Some(self.task),
@@ -146,9 +146,7 @@ impl<S: EosSession> Out<'_, S> {
         let mut group = Contributions::default();
         for contribution in all {
             let full = group.contributions.len() >= GROUPED_ROWS;
-            if full
-                || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope)
-            {
+            if full || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope) {
                 self.contributions_of_scope(&group)?;
                 group.contributions.clear();
             }
@@ -161,8 +159,8 @@ impl<S: EosSession> Out<'_, S> {
         let Some(first) = group.contributions.first() else { return Ok(()) };
         let scope = first.key.scope.as_str();
         let value = model::avro::encode(group);
-        let headers = [(trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes())];
         self.written.contributions += 1;
+        let headers = [(trace::HEADER, self.trace.as_deref().unwrap_or_default().as_bytes())];
         self.session.produce(OutRecord {
             topic: &self.topics.contributions,
             partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),

@@ -60,6 +60,8 @@ pub struct Task<L: Logic> {
     last_worked: Instant,
     last_punctuated: Instant,
     punctuate_cost: Duration,
+    /// Whether the last transaction of corrections left some for the next.
+    unfinished: bool,
     last_transaction: Duration,
 }
 
@@ -69,7 +71,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 const IDLE_AFTER: Duration = Duration::from_millis(500);
 /// How often corrections are written while records come.
 const CORRECT_EVERY: Duration = Duration::from_secs(5);
-/// Of the time at most one part in so many goes into corrections.
+/// While records come, at most one part in so many of the time goes into corrections.
 const CORRECTION_SHARE: u32 = 20;
 
 impl<L: Logic> Task<L> {
@@ -141,6 +143,7 @@ impl<L: Logic> Task<L> {
             last_worked: now,
             last_punctuated: now,
             punctuate_cost: Duration::ZERO,
+            unfinished: false,
             last_transaction: Duration::ZERO,
         };
         stats.holds_state(partition, task.holds());
@@ -226,8 +229,11 @@ impl<L: Logic> Task<L> {
     /// Whether corrections are to be written now.
     pub fn owes(&self, now: Instant, at: Timestamp) -> bool {
         let idle = self.waiting_since.is_none() && now - self.last_worked >= IDLE_AFTER;
-        let pause = if idle { Duration::ZERO } else { CORRECT_EVERY };
-        let pause = pause.max(self.punctuate_cost * CORRECTION_SHARE);
+        let pause = match (idle, self.unfinished) {
+            (true, true) => Duration::ZERO,
+            (true, false) => self.punctuate_cost * CORRECTION_SHARE,
+            (false, _) => CORRECT_EVERY.max(self.punctuate_cost * CORRECTION_SHARE),
+        };
         now - self.last_punctuated >= pause && self.logic.owes(at)
     }
 
@@ -293,6 +299,7 @@ impl<L: Logic> Task<L> {
         stats.committed([], &done, self.last_transaction);
         self.last_punctuated = Instant::now();
         self.punctuate_cost = started.elapsed();
+        self.unfinished = self.logic.owes(now);
         Ok(())
     }
 

@@ -190,9 +190,9 @@ impl Aggregator {
         !self.debts.is_empty()
     }
 
-    /// How many ranges of rows a full flush would write: series that are behind, and panes that changed.
+    /// How many panes changed since the last full flush: each is a range of rows that it would write.
     pub fn owed(&self) -> usize {
-        self.debts.values().map(|(debt, _)| usize::from(debt.written.is_some()) + debt.marks.len()).sum()
+        self.debts.values().map(|(debt, _)| debt.marks.len()).sum()
     }
 
     /// Appends the rows that changed, each key at most once.
@@ -224,11 +224,6 @@ impl Aggregator {
 
     fn first_dirty(&self) -> Option<SeriesId> {
         self.debts.keys().next().cloned()
-    }
-
-    /// How many panes changed since the last full flush: what corrections have before them.
-    pub fn dirty_panes(&self) -> usize {
-        self.debts.values().map(|(debt, _)| debt.marks.len()).sum()
     }
 
     /// Rewrites what is stale of a series, tells its changed panes, and owes nothing of it any more.

@@ -5,13 +5,13 @@
 //! cores: the broker, the engine and the stages.
 
 use crate::memory;
+use embedded_clickhouse::{Engine, Server};
+use generate::{Options, catalog_toml};
 use ::kafka::admin::Admin;
 use ::kafka::client;
 use ::kafka::raw::RawSender;
 use ::kafka::session::{EosSession, OutRecord, Position, RdkafkaSession};
 use ::kafka::{KafkaSettings, Plan, Running, Stage};
-use embedded_clickhouse::{Engine, Server};
-use generate::{Options, catalog_toml};
 use model::Definitions;
 use model::raw::RawRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -118,17 +118,14 @@ impl Bench {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let engine = Engine::open(&folder.path().join("clickhouse"))
-            .map_err(|error| eprintln!("skipped: {error}"))
-            .ok()?;
+        let engine = Engine::open(&folder.path().join("clickhouse")).map_err(|error| eprintln!("skipped: {error}")).ok()?;
         let options = Options { services: 50, days: 90, ..Options::default() };
         let records: Vec<RawRecord> =
             generate::generate(&options).filter(|record| record.source.as_str() == "github").collect();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = runtime
-            .block_on(Server::start_with(engine.clone(), listen, axum::Router::new()))
-            .expect("a server");
+        let server =
+            runtime.block_on(Server::start_with(engine.clone(), listen, axum::Router::new())).expect("a server");
         let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).expect("a broker");
         let url = server.url();
         let catalog = catalog_toml(&options);
@@ -169,21 +166,17 @@ impl Bench {
             stages: stages.to_vec(),
             warehouse: Some((client, self.runtime.handle().clone())),
         };
-        self.measured(name, || {
+        self.measured(name, |clock| {
             let running = Running::start(&plan).unwrap();
             let seen = || -> Vec<(u64, u64)> {
                 let counted = |stats: &Arc<::kafka::StageStats>| stats.snapshot();
-                running
-                    .stats()
-                    .iter()
-                    .map(counted)
-                    .map(|counted| (counted.records_in, counted.transactions))
-                    .collect()
+                running.stats().iter().map(counted).map(|counted| (counted.records_in, counted.transactions)).collect()
             };
-            // From the first record on: joining the group and restoring are not what is measured.
+            // Joining the group and restoring are not what is measured.
             while seen().first().is_none_or(|(records, _)| *records == 0) {
                 std::thread::sleep(Duration::from_millis(1));
             }
+            clock.begin();
             let (mut last, mut changed) = (seen(), Instant::now());
             while changed.elapsed() < QUIET {
                 std::thread::sleep(Duration::from_millis(5));
@@ -208,12 +201,15 @@ impl Bench {
         let raw = settings.topics.raw("github");
         consumer.subscribe(&[&raw]).unwrap();
         let mut records = 0_u64;
-        self.measured("null pipeline", || {
+        self.measured("null pipeline", |clock| {
             let mut open = false;
             let mut next = 0;
             while records < self.records.len() as u64 {
                 let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
                 let message = message.unwrap();
+                if records == 0 {
+                    clock.begin();
+                }
                 if !open {
                     session.begin().unwrap();
                     open = true;
@@ -242,22 +238,38 @@ impl Bench {
         })
     }
 
-    /// Runs something that gives how many records it read and when it was done.
-    fn measured(&self, name: &str, run: impl FnOnce() -> (u64, Instant)) -> Run {
-        let broker = self.cluster.process(1).unwrap();
-        let bytes = size(&self.folder.path().join("kafka"));
+    /// Runs something that gives how many records it read and when it was done; it begins the clock itself.
+    fn measured(&self, name: &str, run: impl FnOnce(&mut Clock) -> (u64, Instant)) -> Run {
+        let broker = self.cluster.process(1).unwrap().to_string();
+        let kafka = self.folder.path().join("kafka");
+        let bytes = size(&kafka);
         memory::reset_peak();
-        let (own, theirs, started) = (cpu("self"), cpu(&broker.to_string()), Instant::now());
-        let (items, done) = run();
+        let mut clock = Clock { broker, started: Instant::now(), own: 0.0, theirs: 0.0 };
+        clock.begin();
+        let (items, done) = run(&mut clock);
         Run {
             name: name.to_owned(),
             items,
-            seconds: (done - started).as_secs_f64(),
-            cpu: cpu("self") - own,
-            broker_cpu: cpu(&broker.to_string()) - theirs,
-            bytes: size(&self.folder.path().join("kafka")).saturating_sub(bytes) as f64,
+            seconds: (done - clock.started).as_secs_f64(),
+            cpu: cpu("self") - clock.own,
+            broker_cpu: cpu(&clock.broker) - clock.theirs,
+            bytes: size(&kafka).saturating_sub(bytes) as f64,
             peak: memory::peak(),
         }
+    }
+}
+
+/// When a run began, and what processor time was used until then.
+struct Clock {
+    broker: String,
+    started: Instant,
+    own: f64,
+    theirs: f64,
+}
+
+impl Clock {
+    fn begin(&mut self) {
+        (self.own, self.theirs, self.started) = (cpu("self"), cpu(&self.broker), Instant::now());
     }
 }
 
