@@ -160,7 +160,7 @@ fn state(out: &mut Exposition, counted: &Counted) {
     each(&mut out.metric("streamgauge_state_entries", Kind::Gauge, help), &stateful, |s| s.state.entries);
     let help = "Bytes of the state's keys and values, as its changelog has them.";
     each(&mut out.metric("streamgauge_state_bytes", Kind::Gauge, help), &stateful, |s| s.state.bytes);
-    let help = "Series and panes whose rows are to be written anew.";
+    let help = "Panes that changed and whose corrections are not written yet: a range of rows each.";
     each(&mut out.metric("streamgauge_owed_ranges", Kind::Gauge, help), &stateful, |s| s.state.owed);
     let help = "Changelog records read by restores.";
     each(&mut out.metric("streamgauge_restore_records_total", Kind::Counter, help), &stateful, |s| {
