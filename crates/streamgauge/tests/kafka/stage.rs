@@ -99,9 +99,6 @@ impl<'a> Stage<'a> {
         stage
     }
 
-    pub fn cluster(&self) -> &Cluster {
-        &self.shared.cluster
-    }
     pub fn settings(&self) -> KafkaSettings {
         KafkaSettings::new(self.shared.cluster.bootstrap(), &format!("{}.", self.name), "test")
     }
