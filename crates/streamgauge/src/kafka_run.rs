@@ -90,7 +90,7 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
             records_in = counted.records_in,
             records_out = counted.records_out,
             dead_letters = counted.dead_letters,
-            transactions = counted.transactions.count(),
+            transactions = counted.transactions,
             failures = counted.failures,
             "stopped"
         );

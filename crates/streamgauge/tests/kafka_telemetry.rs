@@ -237,7 +237,7 @@ fn adds_up(metrics: &Exposed) -> Result<(), String> {
         ("correlate", read("correlate"), wrote("events") + wrote("messages")),
         ("aggregate", read("aggregate"), wrote("contributions")),
         ("load", read("load"), wrote("facts") + wrote("metrics") + wrote("events")),
-        ("rows", read("load"), metrics.sum("streamgauge_load_rows_total", &[])),
+        ("archive", wrote("events"), metrics.sum("streamgauge_load_rows_total", &[("table", "events_rows")])),
         ("delays", wrote("events"), delays),
         ("dead letters", wrote("dlq"), metrics.sum("streamgauge_dead_letters_total", &[])),
     ] {

@@ -108,7 +108,7 @@ fn records(out: &mut Exposition, counted: &Counted) {
             metric.sample(&[stage, ("outcome", outcome), ("reason", reason)], records);
         }
     }
-    let help = "Records written and committed, by the kind of topic that they went to.";
+    let help = "Records written and committed, by the kind of topic that they went to; a record may hold several rows.";
     let mut metric = out.metric("streamgauge_records_out_total", Kind::Counter, help);
     for (stage, snapshot) in counted.iter().filter(|(stage, _)| *stage != Stage::Load) {
         for (topic, records) in snapshot.written.by_kind() {
@@ -142,7 +142,7 @@ fn transactions(out: &mut Exposition, counted: &Counted) {
     let help = "How long committed transactions took; of load: inserts with the commit of their offsets.";
     let mut metric = out.metric("streamgauge_transaction_seconds", Kind::Histogram, help);
     for (stage, snapshot) in counted {
-        metric.histogram(&[("stage", stage.as_str())], &snapshot.transactions);
+        metric.histogram(&[("stage", stage.as_str())], &snapshot.transaction_seconds);
     }
     let help = "Transactions that failed; their records are read again.";
     each(&mut out.metric("streamgauge_transactions_failed_total", Kind::Counter, help), counted, |s| {
@@ -160,7 +160,7 @@ fn state(out: &mut Exposition, counted: &Counted) {
     each(&mut out.metric("streamgauge_state_entries", Kind::Gauge, help), &stateful, |s| s.state.entries);
     let help = "Bytes of the state's keys and values, as its changelog has them.";
     each(&mut out.metric("streamgauge_state_bytes", Kind::Gauge, help), &stateful, |s| s.state.bytes);
-    let help = "Series and panes whose rows are to be written anew.";
+    let help = "Panes that changed and whose corrections are not written yet: a range of rows each.";
     each(&mut out.metric("streamgauge_owed_ranges", Kind::Gauge, help), &stateful, |s| s.state.owed);
     let help = "Changelog records read by restores.";
     each(&mut out.metric("streamgauge_restore_records_total", Kind::Counter, help), &stateful, |s| {
@@ -186,7 +186,7 @@ fn load(out: &mut Exposition, counted: &Counted) {
         Kind::Counter,
         "Batches whose inserts were all acknowledged.",
     )
-    .sample(&[], snapshot.transactions.count());
+    .sample(&[], snapshot.transactions);
     let mut metric = out.metric("streamgauge_load_rows_total", Kind::Counter, "Rows acknowledged, by table.");
     for (table, rows) in &loaded.rows {
         metric.sample(&[("table", table)], rows);

@@ -22,6 +22,7 @@ fn one_process_and_three_whatever_the_partitions_make_the_tables_of_the_embedded
         three_processes(shared, &organisation, *partitions);
     }
     shuffled_and_tripled(shared, &organisation);
+    catalogs_that_come_while_it_runs(shared, &organisation);
 }
 
 fn one_process(shared: &Shared, organisation: &Organisation, partitions: u32) {
@@ -61,6 +62,26 @@ fn shuffled_and_tripled(shared: &Shared, organisation: &Organisation) {
     for part in thirds(&shuffled(&organisation.records, 3, 7)) {
         stage.send(part);
     }
+    stage.expect_equal();
+    outputs::expect_versions_to_rise(&stage.settings());
+}
+
+/// The tables are a function of the events and the catalog that counts in the end: things move from task to task.
+fn catalogs_that_come_while_it_runs(shared: &Shared, organisation: &Organisation) {
+    let catalog = std::fs::read_to_string(organisation.catalog()).unwrap();
+    let without_aliases: String =
+        catalog.lines().filter(|line| !line.starts_with("aliases")).map(|line| format!("{line}\n")).collect();
+    let mut stage = Stage::new(shared, organisation, "catalogs", 3).without_catalog();
+    let [first, second, last] = thirds(&organisation.records);
+    stage.start("a", &[]);
+    stage.start("b", &[]);
+    stage.send(first);
+    stage.apply_catalog(&without_aliases);
+    stage.send(second);
+    stage.kill("a");
+    stage.apply_catalog(&catalog);
+    stage.start("a", &[]);
+    stage.send(last);
     stage.expect_equal();
     outputs::expect_versions_to_rise(&stage.settings());
 }

@@ -80,13 +80,15 @@ pub struct Stage<'a> {
     shared: &'a Shared,
     organisation: &'a Organisation,
     name: String,
+    has_catalog: bool,
     processes: Vec<(String, Child)>,
 }
 
 impl<'a> Stage<'a> {
     /// Makes the topics.
     pub fn new(shared: &'a Shared, organisation: &'a Organisation, name: &str, partitions: u32) -> Self {
-        let stage = Self { shared, organisation, name: name.to_owned(), processes: Vec::new() };
+        let stage =
+            Self { shared, organisation, name: name.to_owned(), has_catalog: true, processes: Vec::new() };
         let config = format!(
             "partitions = {partitions}\n[kafka]\nbrokers = {:?}\nprefix = \"{name}.\"\n\
              [clickhouse]\nurl = {:?}\ndatabase = \"{name}\"\n",
@@ -99,6 +101,19 @@ impl<'a> Stage<'a> {
         stage
     }
 
+    /// Lets its processes begin without a catalog.
+    pub fn without_catalog(mut self) -> Self {
+        self.has_catalog = false;
+        self
+    }
+
+    /// Makes a catalog count while the processes run.
+    pub fn apply_catalog(&self, text: &str) {
+        std::fs::write(self.organisation.folder.path().join("applied.toml"), text).unwrap();
+        let applied = self.command("operator").args(["catalog", "apply", "applied.toml"]).output().unwrap();
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    }
+
     pub fn settings(&self) -> KafkaSettings {
         KafkaSettings::new(self.shared.cluster.bootstrap(), &format!("{}.", self.name), "test")
     }
@@ -107,9 +122,11 @@ impl<'a> Stage<'a> {
     }
     fn command(&self, instance: &str) -> Command {
         let mut command = program(self.organisation.folder.path());
+        if self.has_catalog {
+            command.arg("--catalog").arg(self.organisation.catalog());
+        }
         command
-            .args(["--config", &self.config(), "--catalog"])
-            .arg(self.organisation.catalog())
+            .args(["--config", &self.config()])
             .env("STREAMGAUGE__KAFKA__INSTANCE", instance);
         command
     }
