@@ -57,6 +57,7 @@ pub struct Task<L: Logic> {
     traced: Traced,
     /// The newest catalog that an event which waits was routed by.
     needs_catalog: i64,
+    /// When the last batch of records was done.
     last_worked: Instant,
     last_punctuated: Instant,
     punctuate_cost: Duration,
@@ -258,6 +259,7 @@ impl<L: Logic> Task<L> {
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
         })?;
+        self.last_worked = Instant::now();
         let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
         let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
         stats.committed(outcomes, &done, self.last_transaction);
@@ -315,7 +317,6 @@ impl<L: Logic> Task<L> {
         let started = Instant::now();
         let done = self.attempt(context, newest, group, trace, work);
         self.last_transaction = started.elapsed();
-        self.last_worked = Instant::now();
         match &done {
             Ok(_) => stats.holds_state(self.partition, self.holds()),
             Err(error) => {
