@@ -98,6 +98,9 @@ pub enum Command {
     /// Make the topics that Kafka needs, or show how they stand
     #[command(after_help = "Example:\n  streamgauge topics --config streamgauge.toml --dry-run")]
     Topics(TopicsCommand),
+    /// Make the tables of ClickHouse or bring them up to date, or print the SQL for it
+    #[command(after_help = "Example:\n  streamgauge migrate --config streamgauge.toml --dry-run")]
+    Migrate(Migrate),
     /// Write the completion script of a shell
     #[command(
         after_help = "Example:\n  streamgauge completions bash > ~/.local/share/bash-completion/completions/streamgauge"
@@ -342,4 +345,15 @@ pub struct TopicsCommand {
     /// How many brokers keep each record [default: 3, or as many as there are]
     #[arg(long, value_name = "COUNT")]
     pub replication: Option<i32>,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Print the SQL of every migration, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the SQL for three users with least rights, USER who loads, USER_reader and USER_migrator; run nothing
+    #[arg(long, value_name = "USER", conflicts_with = "dry_run")]
+    pub grants: Option<String>,
 }

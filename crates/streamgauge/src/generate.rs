@@ -31,7 +31,12 @@ pub fn run(command: &cli::Generate, settings: &Settings, out: &mut impl Write) -
     }
     let records = generate::generate(&options);
     if !command.to_kafka {
-        return paced(records, command.rate, |record| Ok(writeln!(out, "{}", write_line(&record))?), |_| Ok(()));
+        return paced(
+            records,
+            command.rate,
+            |record| Ok(writeln!(out, "{}", write_line(&record))?),
+            |_| Ok(()),
+        );
     }
     let Some(brokers) = &settings.kafka else {
         return Err(wrong("--to-kafka needs brokers: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));

@@ -23,13 +23,16 @@ use warehouse::migrate;
 /// the start. Later they are waited for.
 pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> anyhow::Result<u8> {
     if command.input.is_some() {
-        return Err(wrong("--input is for the embedded run; on Kafka records come from the topics raw.<source>"));
+        return Err(wrong(
+            "--input is for the embedded run; on Kafka records come from the topics raw.<source>",
+        ));
     }
     let stages = stages(&command.stages)?;
     let loads = stages.contains(&Stage::Load);
     publish_first(settings, brokers)?;
     // One process owns the data folder; the engine in it is for the process that loads.
-    let folder = (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
+    let folder =
+        (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
     let clickhouse = match (&folder, &settings.clickhouse) {
         (Some(folder), _) => {
             let clickhouse = ClickHouse::embedded(folder.path(), settings.listen, Router::new())?;
@@ -121,7 +124,9 @@ fn stages(named: &[String]) -> anyhow::Result<Vec<Stage>> {
     let known = || Stage::ALL.map(Stage::as_str).join(", ");
     let mut stages = named
         .iter()
-        .map(|name| Stage::from_word(name).ok_or_else(|| wrong(format!("--stage {name:?} is not one of {}", known()))))
+        .map(|name| {
+            Stage::from_word(name).ok_or_else(|| wrong(format!("--stage {name:?} is not one of {}", known())))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     stages.sort_unstable();
     stages.dedup();

@@ -16,6 +16,7 @@ mod import;
 mod kafka_run;
 mod loader;
 mod log;
+mod migrate;
 mod normalize;
 mod output;
 mod ownership;
@@ -83,6 +84,7 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             None => run::run(command, &settings),
         },
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
+        Command::Migrate(command) => migrate::run(command, &settings, out),
         Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
     }
 }

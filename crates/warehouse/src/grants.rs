@@ -14,14 +14,19 @@ pub fn grants(user: &Database, database: &Database, target: &Target) -> String {
     let objects = objects(database, target);
     let mut sql = String::new();
     let mut say = |text: &str| _ = writeln!(sql, "{text}");
-    say("-- Users come from nowhere (HOST NONE) until each gets a password or a certificate of your choice, as in:");
+    say(
+        "-- Users come from nowhere (HOST NONE) until each gets a password or a certificate of your choice, as in:",
+    );
     say(&format!("--   ALTER USER {user}{on_cluster} IDENTIFIED WITH sha256_password BY '…' HOST ANY;"));
     let user_of = |suffix: &str| format!("{user}{suffix}");
-    let grant = |rights: &str, on: &str, to: &str| format!("GRANT{on_cluster} {rights} ON {database}.{on} TO {to};");
+    let grant =
+        |rights: &str, on: &str, to: &str| format!("GRANT{on_cluster} {rights} ON {database}.{on} TO {to};");
 
     let loader = user_of("");
     say("");
-    say("-- Loads: `run` with the stage load, and `check`. It stores rows and reads them, and makes nothing.");
+    say(
+        "-- Loads: `run` with the stage load, and `check`. It stores rows and reads them, and makes nothing.",
+    );
     say(&format!("CREATE USER IF NOT EXISTS {loader}{on_cluster} HOST NONE;"));
     for object in objects.iter().filter(|object| object.is_loaded()) {
         say(&grant("SELECT, INSERT", &object.name, &loader));
@@ -35,7 +40,9 @@ pub fn grants(user: &Database, database: &Database, target: &Target) -> String {
 
     let reader = user_of("_reader");
     say("");
-    say("-- Reads: analysts and dashboards. A view reads with the rights of who asks, so what is below it is named too.");
+    say(
+        "-- Reads: analysts and dashboards. A view reads with the rights of who asks, so what is below it is named too.",
+    );
     say(&format!("CREATE USER IF NOT EXISTS {reader}{on_cluster} HOST NONE SETTINGS readonly = 2;"));
     for object in objects.iter().filter(|object| object.kind == Kind::View) {
         say(&grant("SELECT", &object.name, &reader));
@@ -71,12 +78,18 @@ mod tests {
         let (user, database) = (Database::new("dora").unwrap(), Database::default());
         for target in [Target::Server, Target::cluster("main").unwrap()] {
             let sql = grants(&user, &database, &target);
-            let to = |user: &str| sql.lines().filter(|line| line.ends_with(&format!(" TO {user};"))).collect::<Vec<_>>();
+            let to = |user: &str| {
+                sql.lines().filter(|line| line.ends_with(&format!(" TO {user};"))).collect::<Vec<_>>()
+            };
             let inserts = to("dora").iter().filter(|line| line.contains("SELECT, INSERT ON")).count();
             let loaded = objects(&database, &target).into_iter().filter(|object| object.is_loaded());
             assert_eq!(inserts, loaded.count());
             assert!(to("dora").iter().all(|line| !line.contains("CREATE") && !line.contains("DROP")));
-            assert!(to("dora_reader").iter().all(|line| line.starts_with("GRANT") && line.contains(" SELECT ON ")));
+            assert!(
+                to("dora_reader")
+                    .iter()
+                    .all(|line| line.starts_with("GRANT") && line.contains(" SELECT ON "))
+            );
             assert!(to("dora_reader").iter().any(|line| line.contains("streamgauge.dora_windows ")));
         }
     }

@@ -100,7 +100,10 @@ pub fn dry_run(database: &Database, target: &Target) -> Vec<Statement> {
 /// [`Error::Newer`] and [`Error::Changed`] for a database of another program; [`Error::Query`] when nobody
 /// answers, or the user may not read what ran.
 pub async fn pending(client: &Client, database: &Database) -> Result<Vec<(u32, &'static str)>> {
-    Ok(missing(&applied(client, database).await?, database)?.iter().map(|one| (one.version, one.name)).collect())
+    Ok(missing(&applied(client, database).await?, database)?
+        .iter()
+        .map(|one| (one.version, one.name))
+        .collect())
 }
 
 /// Makes the database, its tables and views, or brings them up to date. Running it again changes nothing, and
@@ -133,7 +136,9 @@ async fn applied(client: &Client, database: &Database) -> Result<Vec<Applied>> {
     let query = format!("SELECT ?fields FROM {database}.schema_migrations FINAL ORDER BY version");
     match client.query(&query).fetch_all().await {
         Ok(applied) => Ok(applied),
-        Err(clickhouse::error::Error::BadResponse(text)) if code(&text).is_some_and(|code| UNKNOWN.contains(&code)) => {
+        Err(clickhouse::error::Error::BadResponse(text))
+            if code(&text).is_some_and(|code| UNKNOWN.contains(&code)) =>
+        {
             Ok(Vec::new())
         }
         Err(error) => Err(error.into()),

@@ -135,7 +135,8 @@ pub async fn differences(client: &Client, database: &Database, target: &Target) 
 }
 
 fn compare(object: &Object, table: &FoundTable, columns: &[(String, String)], found: &mut Vec<Difference>) {
-    let mut differs = |what: String, breaks| found.push(Difference { object: object.name.clone(), what, breaks });
+    let mut differs =
+        |what: String, breaks| found.push(Difference { object: object.name.clone(), what, breaks });
     if !is_engine(&object.engine, &table.engine) {
         differs(format!("its engine is {}, not {}", table.engine, object.engine), true);
     }
@@ -150,7 +151,8 @@ fn compare(object: &Object, table: &FoundTable, columns: &[(String, String)], fo
             Some(_) => {}
         }
     }
-    for (name, _) in columns.iter().filter(|(name, _)| object.columns.iter().all(|(known, _)| known != name)) {
+    for (name, _) in columns.iter().filter(|(name, _)| object.columns.iter().all(|(known, _)| known != name))
+    {
         differs(format!("it has a column {name} that no migration made"), false);
     }
 }

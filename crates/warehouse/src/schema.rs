@@ -43,8 +43,10 @@ pub fn objects(database: &Database, target: &Target) -> Vec<Object> {
         let Some(mut object) = object(&statement.sql, database) else { continue };
         if object.kind == Kind::Distributed {
             let storage = format!("{}_local", object.name);
-            object.columns =
-                objects.iter().find(|known| known.name == storage).map_or_else(Vec::new, |known| known.columns.clone());
+            object.columns = objects
+                .iter()
+                .find(|known| known.name == storage)
+                .map_or_else(Vec::new, |known| known.columns.clone());
         }
         objects.retain(|known| known.name != object.name);
         objects.push(object);

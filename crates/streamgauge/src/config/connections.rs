@@ -68,7 +68,10 @@ pub struct ClickHouseServer {
 
 impl fmt::Debug for ClickHouseServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClickHouseServer").field("url", &self.url).field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("ClickHouseServer")
+            .field("url", &self.url)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,14 +98,19 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
     let Some(brokers) = file.brokers.filter(|brokers| !brokers.trim().is_empty()) else { return Ok(None) };
     let prefix = file.prefix.unwrap_or_else(|| "streamgauge.".to_owned());
     if prefix.is_empty() || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(at.error("kafka.prefix", format!("{prefix:?} cannot begin a topic's name (letters, digits, . _ -)")));
+        return Err(at.error(
+            "kafka.prefix",
+            format!("{prefix:?} cannot begin a topic's name (letters, digits, . _ -)"),
+        ));
     }
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     for (source, topics) in file.topics {
         if sources::source(&source).is_none() {
             let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
             let key = format!("kafka.topics.{source}");
-            return Err(at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", "))));
+            return Err(
+                at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))
+            );
         }
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));
     }
@@ -112,7 +120,12 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
         at,
         "kafka.protocol",
         file.protocol,
-        &[("plaintext", "plaintext"), ("ssl", "ssl"), ("sasl_plaintext", "sasl_plaintext"), ("sasl_ssl", "sasl_ssl")],
+        &[
+            ("plaintext", "plaintext"),
+            ("ssl", "ssl"),
+            ("sasl_plaintext", "sasl_plaintext"),
+            ("sasl_ssl", "sasl_ssl"),
+        ],
     )?;
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {

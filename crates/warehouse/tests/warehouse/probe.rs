@@ -31,7 +31,9 @@ fn what_somebody_altered_is_named() {
             probe::differences(&warehouse.client, &warehouse.database, &Target::Server).await.unwrap();
         let says = |object: &str, what: &str, breaks: bool| {
             assert!(
-                found.iter().any(|one| one.object == object && one.what.contains(what) && one.breaks == breaks),
+                found
+                    .iter()
+                    .any(|one| one.object == object && one.what.contains(what) && one.breaks == breaks),
                 "{object}: {what}: {found:?}"
             );
         };
@@ -49,7 +51,8 @@ fn a_row_that_was_acknowledged_is_read_and_no_view_shows_it() {
     with_database("own_writes", |warehouse| async move {
         let before = warehouse.content("definitions").await;
         for rev in 1..=2 {
-            let now = model::Timestamp::from_micros(stamp(rev).computed_at.micros() + i64::try_from(rev).unwrap());
+            let now =
+                model::Timestamp::from_micros(stamp(rev).computed_at.micros() + i64::try_from(rev).unwrap());
             assert!(probe::read_your_writes(&warehouse.inside(), now).await.unwrap());
         }
         assert_eq!(warehouse.content("definitions").await, before);
@@ -66,7 +69,8 @@ fn the_grants_are_statements_that_clickhouse_understands() {
         let user = Database::new("dora").unwrap();
         for target in [Target::Server, Target::cluster("main").unwrap()] {
             let sql = grants(&user, &warehouse.database, &target);
-            let statements: Vec<&str> = sql.lines().filter(|line| !line.starts_with("--") && !line.is_empty()).collect();
+            let statements: Vec<&str> =
+                sql.lines().filter(|line| !line.starts_with("--") && !line.is_empty()).collect();
             assert!(statements.len() > 50, "{sql}");
             for statement in statements {
                 let statement = statement.strip_suffix(';').unwrap();
