@@ -95,7 +95,8 @@ impl Admin {
         let mut configs: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for resource in described.into_iter().flatten() {
             if let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = resource.specifier {
-                let entries = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+                let entries =
+                    resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
                 configs.insert(name, entries.collect());
             }
         }
@@ -149,11 +150,19 @@ fn differences(spec: &TopicSpec, partitions: u32, config: Option<&BTreeMap<Strin
     for (key, wanted) in spec.config() {
         let is = config.and_then(|config| config.get(key)).map_or("unknown", String::as_str);
         let enough = key == "max.message.bytes"
-            && is.parse::<u64>().ok().zip(wanted.parse().ok()).is_some_and(|(is, wanted): (u64, u64)| is >= wanted);
+            && is
+                .parse::<u64>()
+                .ok()
+                .zip(wanted.parse().ok())
+                .is_some_and(|(is, wanted): (u64, u64)| is >= wanted);
         // How long records are kept beyond what is needed is the operator's choice.
         let longer = key == "retention.ms"
             && (is == "-1"
-                || is.parse::<u64>().ok().zip(wanted.parse().ok()).is_some_and(|(is, wanted): (u64, u64)| is >= wanted));
+                || is
+                    .parse::<u64>()
+                    .ok()
+                    .zip(wanted.parse().ok())
+                    .is_some_and(|(is, wanted): (u64, u64)| is >= wanted));
         if is != wanted && !enough && !longer {
             differences.push(format!("{key} is {is}, not {wanted}"));
         }

@@ -90,7 +90,9 @@ impl Follower {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => newest = revision(&read, &message).unwrap_or(newest),
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) if Instant::now() > deadline => return Err(Error::Catalog(error.to_string())),
+                Some(Err(error)) if Instant::now() > deadline => {
+                    return Err(Error::Catalog(error.to_string()));
+                }
                 None if Instant::now() > deadline => {
                     let seconds = FIRST_READING.as_secs();
                     return Err(Error::Catalog(format!("no broker answered in {seconds} s")));
@@ -98,8 +100,11 @@ impl Follower {
                 Some(Err(_)) | None => {}
             }
         }
-        let shared =
-            Arc::new(Shared { newest: Mutex::new(newest), came: Condvar::new(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            newest: Mutex::new(newest),
+            came: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
         let following = shared.clone();
         let thread = std::thread::Builder::new()
             .name("catalog".to_owned())
@@ -124,7 +129,8 @@ impl Follower {
     /// [`Error::Catalog`] when it does not come in time.
     pub fn at_least(&self, offset: i64) -> Result<Revision, Error> {
         let newest = self.shared.lock();
-        let waited = self.shared.came.wait_timeout_while(newest, REVISION_WITHIN, |newest| newest.offset < offset);
+        let waited =
+            self.shared.came.wait_timeout_while(newest, REVISION_WITHIN, |newest| newest.offset < offset);
         let (newest, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if newest.offset < offset {
             let seconds = REVISION_WITHIN.as_secs();
@@ -191,7 +197,8 @@ pub fn publish(settings: &KafkaSettings, file: &str, text: &str) -> Result<(), E
     let producer: BaseProducer<DefaultProducerContext> =
         client::producer(settings).create().map_err(Error::client("the catalog's producer"))?;
     let headers = OwnedHeaders::new().insert(Header { key: FILE, value: Some(file) });
-    let record = BaseRecord::to(&settings.topics.catalog).partition(0).key(KEY).payload(text).headers(headers);
+    let record =
+        BaseRecord::to(&settings.topics.catalog).partition(0).key(KEY).payload(text).headers(headers);
     producer.send(record).map_err(|(error, _)| Error::Catalog(error.to_string()))?;
     producer
         .flush(Duration::from_secs(30))

@@ -153,7 +153,8 @@ pub fn begin_at(
         if let Some(committed) = committed
             && expected(index) != Some(*committed)
         {
-            let expected = expected(index).map_or_else(|| "that nothing was read".to_owned(), |at| at.to_string());
+            let expected =
+                expected(index).map_or_else(|| "that nothing was read".to_owned(), |at| at.to_string());
             return Err(Disagreement::Moved { topic: topic.clone(), committed: *committed, expected });
         }
     }

@@ -5,9 +5,10 @@ use crate::catalog::{Follower, Revision};
 use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::{Out, encode_event, header};
+use crate::remedy::remedied;
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::stage::is_final;
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Trouble};
 use crate::task::Context;
 use crate::topics::Stage;
 use correlate::{Address, Route, partition_of, route};
@@ -58,6 +59,7 @@ pub fn run(
             ingest.work(&catalog.newest())?;
         }
         ingest.stats.holds(ingest.next.len(), ingest.member.lag());
+        ingest.stats.trouble(Trouble::Brokers, ingest.member.trouble());
     }
     if ingest.waiting.is_empty() { Ok(()) } else { ingest.work(&catalog.newest()) }
 }
@@ -180,6 +182,7 @@ impl Ingest<'_> {
                     return Err(error);
                 }
                 tracing::warn!(%error, "the records are read again");
+                self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
                 std::thread::sleep(Duration::from_millis(200));
                 self.session = open(self.context)?;
                 let partitions: Vec<_> = self.next.keys().cloned().collect();
@@ -192,7 +195,8 @@ impl Ingest<'_> {
 
     fn attempt(&mut self, catalog: &Revision) -> Result<(), EosError> {
         if self.session.is_suspect() {
-            let id = self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
+            let id =
+                self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
             self.session = RdkafkaSession::open(&self.context.settings, &id)?;
         }
         self.session.begin()?;
@@ -237,7 +241,11 @@ impl Ingest<'_> {
 }
 
 /// Sends an event to each task that holds one of its homes, once.
-fn send<S: EosSession>(out: &mut Out<'_, S>, event: &DeliveryEvent, catalog: &Revision) -> Result<(), EosError> {
+fn send<S: EosSession>(
+    out: &mut Out<'_, S>,
+    event: &DeliveryEvent,
+    catalog: &Revision,
+) -> Result<(), EosError> {
     let value = encode_event(event);
     match route(&catalog.catalog, event) {
         Route::To(targets) => {

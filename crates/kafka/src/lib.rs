@@ -9,13 +9,16 @@
 //! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
 //! a process follows its group.
 
+pub mod acls;
 pub mod admin;
 pub mod catalog;
 pub mod checkpoint;
 pub mod client;
+pub mod connection;
 pub mod error;
 pub mod member;
 pub mod out;
+pub mod probe;
 pub mod raw;
 pub mod run;
 pub mod session;
@@ -25,6 +28,7 @@ pub mod topics;
 
 mod ingest;
 mod load;
+mod remedy;
 mod restore;
 mod stage;
 mod task;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
 use crate::session::Position;
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Trouble};
 use crate::task::Context;
 use crate::topics::Stage;
 use model::fact::RowChange;
@@ -39,7 +39,8 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let topics = &context.settings.topics;
-    let member = Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
+    let member =
+        Member::join(&context.settings, Stage::Load, &[&topics.facts, &topics.metrics, &topics.events])?;
     let mut load = Load {
         context,
         handle,
@@ -59,6 +60,7 @@ pub fn run(
             load.flush()?;
         }
         load.stats.holds(load.next.len(), load.member.lag());
+        load.stats.trouble(Trouble::Brokers, load.member.trouble());
     }
     if load.since.is_some() { load.flush() } else { Ok(()) }
 }

@@ -1,6 +1,7 @@
 //! A member of a stage's consumer group. The callbacks of librdkafka become one closed enum, [`Moved`].
 
 use crate::client;
+use crate::connection::{Ear, protocol};
 use crate::error::Error;
 use crate::session::Position;
 use crate::settings::KafkaSettings;
@@ -12,8 +13,9 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the broker may take to answer a question.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -29,20 +31,50 @@ pub enum Moved {
     Lost,
 }
 
+/// Reports in a row that name no broker as up before that counts as trouble: a connection may be made anew.
+const REPORTS_WITHOUT_BROKER: u32 = 2;
+/// How often a member reports, in milliseconds.
+const REPORT_EVERY_MS: &str = "2000";
+/// While brokers are away, the same is heard many times a second; it is logged so often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// What librdkafka tells a member.
 #[derive(Debug, Default)]
 pub struct MemberContext {
     moved: Mutex<VecDeque<Moved>>,
     lag: Mutex<Option<i64>>,
+    ear: Ear,
+    /// Reports in a row that name no broker as up.
+    alone: AtomicU32,
+    logged: Mutex<Option<Instant>>,
+}
+
+impl MemberContext {
+    /// Logs what does not stop the member, but not all the time.
+    fn warn(&self, error: &KafkaError, reason: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            *logged = Some(Instant::now());
+            tracing::warn!(%error, reason, "reading waits");
+        }
+    }
 }
 
 impl ClientContext for MemberContext {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "consumer");
+        self.ear.note(&error, reason);
+        self.warn(&error, reason);
     }
     fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.alone.store(0, Ordering::Relaxed);
+        } else {
+            self.alone.fetch_add(1, Ordering::Relaxed);
+        }
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let lag = partitions.filter(|partition| partition.consumer_lag >= 0).map(|partition| partition.consumer_lag);
+        let lag = partitions
+            .filter(|partition| partition.consumer_lag >= 0)
+            .map(|partition| partition.consumer_lag);
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some(lag.sum());
     }
 }
@@ -55,7 +87,8 @@ impl ConsumerContext for MemberContext {
                 if let Err(error) = consumer.assign(&TopicPartitionList::new()) {
                     tracing::error!(%error, "assignment");
                 }
-                let partitions = tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+                let partitions =
+                    tpl.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
                 Moved::Assigned(partitions)
             }
             _ => {
@@ -73,6 +106,8 @@ impl ConsumerContext for MemberContext {
 /// A member of a stage's consumer group, used by one thread.
 pub struct Member {
     consumer: BaseConsumer<MemberContext>,
+    brokers: String,
+    protocol: String,
 }
 
 impl std::fmt::Debug for Member {
@@ -88,11 +123,11 @@ impl Member {
     /// [`Error::Client`] for settings that librdkafka refuses.
     pub fn join(settings: &KafkaSettings, stage: Stage, topics: &[&str]) -> Result<Self, Error> {
         let mut config = client::member(settings, stage);
-        config.set("statistics.interval.ms", "2000");
+        config.set("statistics.interval.ms", REPORT_EVERY_MS);
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(MemberContext::default()).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, brokers: settings.brokers.clone(), protocol: protocol(settings).to_owned() })
     }
 
     /// The next record, if one comes in time. Callbacks run in here.
@@ -104,7 +139,7 @@ impl Member {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
             Some(Err(error)) if passes(&error) => {
-                tracing::warn!(%error, "reading waits");
+                self.consumer.context().warn(&error, "");
                 Ok(None)
             }
             Some(Err(error)) => Err(Error::Consume(error.to_string())),
@@ -114,6 +149,13 @@ impl Member {
     /// What the group did since this was asked last.
     pub fn moved(&self) -> Option<Moved> {
         self.consumer.context().moved.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Why no broker can be talked to; `None`: one can.
+    pub fn trouble(&self) -> Option<String> {
+        let context = self.consumer.context();
+        let alone = context.alone.load(Ordering::Relaxed) >= REPORTS_WITHOUT_BROKER;
+        alone.then(|| context.ear.refusal(&self.brokers, &self.protocol).to_string())
     }
 
     /// Records that wait in the member's partitions, as last reported.
@@ -128,7 +170,8 @@ impl Member {
     pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
-            let offset = if position.offset < 0 { Offset::Beginning } else { Offset::Offset(position.offset) };
+            let offset =
+                if position.offset < 0 { Offset::Beginning } else { Offset::Offset(position.offset) };
             list.add_partition_offset(&position.topic, position.partition, offset)
                 .map_err(|error| Error::Consume(error.to_string()))?;
         }

@@ -89,7 +89,8 @@ impl<S: EosSession> Out<'_, S> {
         let key = serde_json::to_vec(&change.key()).unwrap_or_default();
         let value = model::avro::encode(change);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        let headers: [(&str, &[u8]); 2] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
         self.produce(OutRecord {
             topic,
             partition: Some(self.task),
@@ -205,7 +206,9 @@ impl<S: EosSession> Out<'_, S> {
 pub fn decode_message(bytes: &[u8]) -> Result<Message, String> {
     match bytes.split_first() {
         Some((&MESSAGE_VERSION, body)) => postcard::from_bytes(body).map_err(|error| error.to_string()),
-        Some((version, _)) => Err(format!("message of version {version}, this version reads {MESSAGE_VERSION}")),
+        Some((version, _)) => {
+            Err(format!("message of version {version}, this version reads {MESSAGE_VERSION}"))
+        }
         None => Err("an empty message".to_owned()),
     }
 }

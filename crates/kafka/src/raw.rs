@@ -93,7 +93,9 @@ impl RawSender {
         let flushed = self.producer.flush(Duration::from_secs(60));
         match (flushed, self.producer.context().failed.load(Ordering::Relaxed)) {
             (Ok(()), 0) => Ok(()),
-            (Err(error), _) => Err(Error::Consume(format!("raw records were not delivered in 60 s: {error}"))),
+            (Err(error), _) => {
+                Err(Error::Consume(format!("raw records were not delivered in 60 s: {error}")))
+            }
             (Ok(()), count) => Err(Error::Consume(format!("{count} raw records were not delivered"))),
         }
     }

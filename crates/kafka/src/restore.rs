@@ -53,8 +53,7 @@ pub fn restore<L: Logic>(
     let state = |source| Error::State { task: name.to_owned(), source };
     let broken = |source| Error::Restore { task: name.to_owned(), source };
     let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
-    let (mut logic, catalog) =
-        make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+    let (mut logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
     let entries_read = live.read;
     let checkpoint = live
         .checkpoint
@@ -125,7 +124,8 @@ fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut L
     let mut config = client::reader(&context.settings);
     config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
     let consumer: BaseConsumer = config.create().map_err(Error::client("the consumer of a changelog"))?;
-    let stuck = |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
+    let stuck =
+        |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), Offset::Beginning)
         .map_err(|error| stuck(error.to_string()))?;

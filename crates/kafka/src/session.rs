@@ -14,8 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A record to produce.
@@ -98,6 +98,8 @@ pub trait EosSession {
 #[derive(Debug)]
 pub struct SessionContext {
     undelivered: AtomicU64,
+    /// The first record of a transaction that was not delivered: its topic and why.
+    first_undelivered: Mutex<Option<String>>,
     transport_errors: AtomicBool,
     /// Where the last checkpoint lies; −1: none was delivered.
     checkpoint_offset: AtomicI64,
@@ -118,10 +120,11 @@ impl ProducerContext for SessionContext {
                 self.checkpoint_offset.store(record.offset(), Ordering::Relaxed);
             }
             Ok(_) => {}
-            Err((error, _)) => {
-                // Of thousands of records one line is enough.
+            Err((error, record)) => {
+                // Of thousands of records one is enough.
                 if self.undelivered.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(%error, "a record was not delivered");
+                    *self.first_undelivered.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(format!("topic {}: {error}", record.topic()));
                 }
             }
         }
@@ -152,13 +155,15 @@ impl RdkafkaSession {
         let producer: BaseProducer<SessionContext> = client::transactional(settings, transactional_id)
             .create_with_context(SessionContext {
                 undelivered: AtomicU64::new(0),
+                first_undelivered: Mutex::new(None),
                 transport_errors: AtomicBool::new(false),
                 checkpoint_offset: AtomicI64::new(-1),
             })
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
-        retry(deadline, || producer.init_transactions(Duration::from_secs(10))).map_err(|failed| failed.error())?;
+        retry(deadline, || producer.init_transactions(Duration::from_secs(10)))
+            .map_err(|failed| failed.error())?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
     }
 
@@ -178,8 +183,22 @@ impl RdkafkaSession {
         }
         match self.producer.context().undelivered.swap(0, Ordering::Relaxed) {
             0 => Ok(()),
-            count => Err(EosError::Abort(format!("{count} records were not delivered"))),
+            count => Err(EosError::Abort(format!("{count} records were not delivered ({})", self.cause()))),
         }
+    }
+}
+
+impl RdkafkaSession {
+    /// Why records were not delivered. A transaction that cannot go on says so to whoever would begin one; its
+    /// records only hear that they were thrown away.
+    fn cause(&self) -> String {
+        if let Err(KafkaError::Transaction(error)) = self.producer.begin_transaction()
+            && error.txn_requires_abort()
+        {
+            return error_text(&error);
+        }
+        let first = &self.producer.context().first_undelivered;
+        first.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 }
 
@@ -234,7 +253,11 @@ impl EosSession for RdkafkaSession {
         }
     }
 
-    fn commit(&mut self, positions: &[Position], group: Option<ConsumerGroupMetadata>) -> Result<(), EosError> {
+    fn commit(
+        &mut self,
+        positions: &[Position],
+        group: Option<ConsumerGroupMetadata>,
+    ) -> Result<(), EosError> {
         let deadline = Instant::now() + self.timeout;
         self.drain(deadline)?;
         let mut retried = false;
@@ -334,9 +357,9 @@ fn classify(error: KafkaError) -> Failed {
     let KafkaError::Transaction(inner) = &error else { return Failed::Fatal(error.to_string()) };
     let reason = error_text(inner);
     match inner.code() {
-        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch => {
-            Failed::Fenced(reason)
-        }
+        RDKafkaErrorCode::Fenced
+        | RDKafkaErrorCode::ProducerFenced
+        | RDKafkaErrorCode::InvalidProducerEpoch => Failed::Fenced(reason),
         _ if inner.txn_requires_abort() => Failed::Abort(reason),
         _ if inner.is_retriable() => Failed::Retry(reason),
         _ => Failed::Fatal(reason),

@@ -16,10 +16,19 @@ pub enum Status {
     Starting,
     /// It works.
     Running,
-    /// It failed for this reason and is started again after a pause.
+    /// It cannot go on for this reason, which names what mends it; it tries again by itself.
     Failing(String),
     /// It was stopped.
     Stopped,
+}
+
+/// What keeps a stage from going on although it has not failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// No broker can be talked to.
+    Brokers,
+    /// Transactions fail, and are tried again.
+    Transactions,
 }
 
 /// The counters of one stage.
@@ -41,6 +50,7 @@ pub struct StageStats {
     outcomes: Mutex<BTreeMap<String, u64>>,
     entries: Mutex<BTreeMap<u32, u64>>,
     status: Mutex<Status>,
+    troubles: Mutex<BTreeMap<Trouble, String>>,
 }
 
 /// The counters as they are at one moment.
@@ -95,6 +105,7 @@ impl StageStats {
             outcomes: Mutex::default(),
             entries: Mutex::default(),
             status: Mutex::new(Status::Starting),
+            troubles: Mutex::default(),
         }
     }
 
@@ -112,6 +123,7 @@ impl StageStats {
     }
     /// Counts a committed transaction.
     pub fn committed(&self, took: Duration) {
+        self.trouble(Trouble::Transactions, None);
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.transaction_us.fetch_add(micros(took), Ordering::Relaxed);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -141,6 +153,23 @@ impl StageStats {
         }
         self.lag.store(lag.unwrap_or(-1), Ordering::Relaxed);
     }
+    /// Notes what keeps the stage from going on, or that it no longer does.
+    pub fn trouble(&self, kind: Trouble, reason: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => _ = troubles.insert(kind, reason),
+            None => _ = troubles.remove(&kind),
+        }
+    }
+    /// How the stage stands: what keeps it from going on comes first.
+    fn status(&self) -> Status {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match (status, troubles.values().next()) {
+            (Status::Starting | Status::Running, Some(reason)) => Status::Failing(reason.clone()),
+            (status, _) => status,
+        }
+    }
     /// Notes how the stage stands.
     pub fn set_status(&self, status: Status) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -163,7 +192,7 @@ impl StageStats {
             tasks: load(&self.tasks),
             outcomes: self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             entries: self.entries.lock().unwrap_or_else(PoisonError::into_inner).values().sum(),
-            status: self.status.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            status: self.status(),
         }
     }
 }

@@ -81,9 +81,8 @@ impl<L: Logic> Task<L> {
         let name = task_name(L::STAGE, partition);
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
-        let session =
-            RdkafkaSession::open(&context.settings, &topics.transactional_id(L::STAGE, partition))
-                .map_err(Error::transaction(&name))?;
+        let session = RdkafkaSession::open(&context.settings, &topics.transactional_id(L::STAGE, partition))
+            .map_err(Error::transaction(&name))?;
         let started = Instant::now();
         let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
             let catalog = match own {

@@ -89,6 +89,10 @@ impl Topics {
         }
     }
 
+    /// What every name begins with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
     /// The topic of a source's raw records.
     pub fn raw(&self, source: &str) -> String {
         format!("{}raw.{source}", self.prefix)
@@ -102,7 +106,9 @@ impl Topics {
         let escaped: String = self
             .prefix
             .chars()
-            .flat_map(|c| (!c.is_ascii_alphanumeric() && c != '_' && c != '-').then_some('\\').into_iter().chain([c]))
+            .flat_map(|c| {
+                (!c.is_ascii_alphanumeric() && c != '_' && c != '-').then_some('\\').into_iter().chain([c])
+            })
             .collect();
         format!("^{escaped}raw\\..+")
     }
@@ -146,7 +152,13 @@ impl Topics {
             spec(&self.facts, partitions, days(7), LARGE_RECORD_BYTES, "facts as rows, Avro"),
             spec(&self.contributions, partitions, days(7), LARGE_RECORD_BYTES, "changes of panes, Avro"),
             spec(&self.metrics, partitions, days(7), RECORD_BYTES, "windows and panes as rows, Avro"),
-            spec(&self.correlate_changelog, partitions, Cleanup::Compact, LARGE_RECORD_BYTES, "state of correlate"),
+            spec(
+                &self.correlate_changelog,
+                partitions,
+                Cleanup::Compact,
+                LARGE_RECORD_BYTES,
+                "state of correlate",
+            ),
             spec(&self.aggregate_changelog, partitions, Cleanup::Compact, RECORD_BYTES, "state of aggregate"),
             spec(&self.dlq, partitions, days(30), RECORD_BYTES, "rejected records"),
             spec(&self.catalog, 1, Cleanup::Compact, LARGE_RECORD_BYTES, "the catalog"),

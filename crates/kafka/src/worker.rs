@@ -7,9 +7,10 @@ use crate::catalog::Follower;
 use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
+use crate::remedy::remedied;
 use crate::session::Position;
 use crate::stage::{Logic, is_final};
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Trouble};
 use crate::task::{Context, Taken, Task};
 use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
@@ -34,12 +35,20 @@ pub fn run<L: Logic>(
     let inputs = L::inputs(&context.settings.topics);
     let first = inputs.first().map(String::as_str).unwrap_or_default();
     let member = Member::join(&context.settings, L::STAGE, &[first])?;
-    let mut worker =
-        Worker::<L> { context, catalog, stats, member, inputs, tasks: BTreeMap::new(), idle: BTreeMap::new() };
+    let mut worker = Worker::<L> {
+        context,
+        catalog,
+        stats,
+        member,
+        inputs,
+        tasks: BTreeMap::new(),
+        idle: BTreeMap::new(),
+    };
     while !stop.load(Ordering::Relaxed) {
         worker.follow()?;
         worker.gather()?;
         worker.work()?;
+        worker.stats.trouble(Trouble::Brokers, worker.member.trouble());
     }
     worker.finish()
 }
@@ -63,7 +72,8 @@ impl<L: Logic> Worker<'_, L> {
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
-                    let wanted = partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
+                    let wanted =
+                        partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
                     for partition in wanted {
                         self.open(partition)?;
                     }
@@ -109,7 +119,8 @@ impl<L: Logic> Worker<'_, L> {
 
     /// Takes records until a task's batch is due.
     fn gather(&mut self) -> Result<(), Error> {
-        let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        let mut wait =
+            self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
         for _ in 0..LOOK_EVERY {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;
@@ -141,8 +152,12 @@ impl<L: Logic> Worker<'_, L> {
             self.transact(partition, true)?;
         }
         let at = crate::now();
-        let owing: Vec<u32> =
-            self.tasks.iter().filter(|(_, task)| task.owes(now, at)).map(|(partition, _)| *partition).collect();
+        let owing: Vec<u32> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.owes(now, at))
+            .map(|(partition, _)| *partition)
+            .collect();
         for partition in owing {
             self.transact(partition, false)?;
         }
@@ -165,6 +180,7 @@ impl<L: Logic> Worker<'_, L> {
             Err(error) if is_final(&error) => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the task is restored from its changelog");
+                self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
                 self.tasks.remove(&partition);
                 // What the group did meanwhile comes first: the partition may be somebody else's.
                 std::thread::sleep(Duration::from_millis(200));

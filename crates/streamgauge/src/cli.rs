@@ -96,7 +96,8 @@ pub enum Command {
                       streamgauge run --config streamgauge.toml --stage ingest --stage correlate")]
     Run(Run),
     /// Make the topics that Kafka needs, or show how they stand
-    #[command(after_help = "Example:\n  streamgauge topics --config streamgauge.toml --dry-run")]
+    #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
+                      streamgauge topics --config streamgauge.toml --acls dora --stage load")]
     Topics(TopicsCommand),
     /// Make the tables of ClickHouse or bring them up to date, or print the SQL for it
     #[command(after_help = "Example:\n  streamgauge migrate --config streamgauge.toml --dry-run")]
@@ -345,6 +346,15 @@ pub struct TopicsCommand {
     /// How many brokers keep each record [default: 3, or as many as there are]
     #[arg(long, value_name = "COUNT")]
     pub replication: Option<i32>,
+    /// Show the rights on the brokers that USER needs to run the stages, as arguments of kafka-acls.sh; ask nobody
+    #[arg(long, value_name = "USER", conflicts_with_all = ["dry_run", "replication"])]
+    pub acls: Option<String>,
+    /// With --acls: of this stage only; may be given again
+    #[arg(long = "stage", value_name = "STAGE", requires = "acls")]
+    pub stages: Vec<String>,
+    /// With --acls: what an operator's commands need (topics, check, catalog apply, generate, dlq) instead
+    #[arg(long, requires = "acls", conflicts_with = "stages")]
+    pub operator: bool,
 }
 
 /// `migrate`.
