@@ -8,7 +8,8 @@
 --   ${replacing(rev, flag)}  ReplacingMergeTree, or its replicated form
 -- A statement under "-- only: cluster" is left out elsewhere. A statement ends with ; at the end of a line.
 -- Natural keys are the sorting keys, and nothing is partitioned by anything else: background merges never
--- cross partitions, so a key must not move between them.
+-- cross partitions, so a key must not move between them. Facts and dimensions have the task that wrote the row
+-- last in their keys: rev is a task's own count, so the rows of two tasks never replace each other.
 
 CREATE DATABASE IF NOT EXISTS ${db}${on_cluster}
 COMMENT 'DORA metrics and the facts behind them. Read the views; tables named *_rows are their storage.';

@@ -117,7 +117,7 @@ fn steps(tables: &Tables) -> impl Iterator<Item = &DoraStep> {
     // What is flaky is a workflow on a commit: its runs are facts, it is none.
     let of_facts = |step: &&DoraStep| step.metric != Metric::FlakyRate;
     tables
-        .0
+        .rows
         .values()
         .filter_map(|row| if let Row::Step(step) = row { Some(&**step) } else { None })
         .filter(of_facts)

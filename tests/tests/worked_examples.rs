@@ -664,7 +664,7 @@ fn a_parked_event_says_what_would_let_it_join() {
     let mut teller = Teller::new(&catalog(vec![shop()]), &Settings::default(), 3);
     teller.tell(&of_alias(incident("i", "open", 0, json!({})), "pagerduty:P1"));
     let claims = |teller: &mut Teller| {
-        let rows = teller.tables().0.values();
+        let rows = teller.tables().rows.values();
         let claims = rows.filter_map(|row| match row {
             model::fact::Row::ParkedEvent(row) => row.claim.as_ref().map(ToString::to_string),
             _ => None,

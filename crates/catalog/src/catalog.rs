@@ -1,6 +1,6 @@
 //! The catalog: immutable, shared by every task, asked for every event.
 
-use crate::dated::ALWAYS;
+use crate::dated::{ALWAYS, Dated};
 use crate::diagnostic::Diagnostic;
 use crate::meaning::{Entry, Meaning};
 use crate::owner::Owner;
@@ -24,6 +24,8 @@ pub struct Catalog {
     claims: BTreeMap<RepoName, BTreeMap<ServiceName, Timestamp>>,
     /// The home of each claimed repository.
     homes: BTreeMap<RepoName, HomeKey>,
+    /// The scopes of each declared service: every fact asks for them.
+    scopes: BTreeMap<ServiceName, Dated<Vec<Scope>>>,
 }
 
 impl Catalog {
@@ -53,7 +55,35 @@ impl Catalog {
         }
         let homes = homes(&meaning.services);
         let revision = revision(&meaning, definitions);
-        Self { file, meaning, organisation, revision, claims, homes }
+        let mut catalog =
+            Self { file, meaning, organisation, revision, claims, homes, scopes: BTreeMap::new() };
+        catalog.scopes = catalog.every_scope();
+        catalog
+    }
+
+    /// The scopes of each declared service from each time on at which they may change. Scopes of one name share
+    /// one text.
+    fn every_scope(&self) -> BTreeMap<ServiceName, Dated<Vec<Scope>>> {
+        let mut known: BTreeSet<Scope> = BTreeSet::new();
+        let mut every = BTreeMap::new();
+        for (service, entry) in &self.meaning.services {
+            let groups = entry.teams.iter().filter_map(|(_, team)| self.meaning.teams.get(team));
+            let groups = groups.flat_map(|dated| dated.iter().map(|(from, _)| *from));
+            let teams = entry.teams.iter().map(|(from, _)| *from);
+            let mut dated = Dated::default();
+            for from in std::iter::once(ALWAYS).chain(teams).chain(groups) {
+                let mut scopes = self.derive_scopes(service, from);
+                for scope in &mut scopes {
+                    match known.get(scope) {
+                        Some(known) => *scope = known.clone(),
+                        None => _ = known.insert(scope.clone()),
+                    }
+                }
+                dated.insert(from, scopes);
+            }
+            every.insert(service.clone(), dated);
+        }
+        every
     }
 
     /// What changes whenever the catalog or the definitions mean something else: 32 hexadecimal digits.
@@ -182,7 +212,7 @@ impl Catalog {
 
     /// The aliases that a service has at any time, sorted.
     pub fn aliases(&self, service: &ServiceName) -> Vec<Text> {
-        let has = |(alias, dated): (&Text, &crate::dated::Dated<ServiceName>)| {
+        let has = |(alias, dated): (&Text, &Dated<ServiceName>)| {
             dated.iter().any(|(_, owner)| owner == service).then(|| alias.clone())
         };
         self.meaning.aliases.iter().filter_map(has).collect()
@@ -206,6 +236,11 @@ impl Catalog {
 
     /// The scopes of a service at a time, sorted: itself, its team, the groups above, the organisation, its tags.
     pub fn scopes(&self, service: &ServiceName, at: Timestamp) -> Vec<Scope> {
+        let declared = self.scopes.get(service).and_then(|dated| dated.at(at));
+        declared.cloned().unwrap_or_else(|| self.derive_scopes(service, at))
+    }
+
+    fn derive_scopes(&self, service: &ServiceName, at: Timestamp) -> Vec<Scope> {
         let mut scopes = vec![
             Scope::from(format!("service:{service}")),
             Scope::from(format!("org:{}", self.organisation)),

@@ -56,8 +56,8 @@ impl Correlator {
                 self.list_incident(home, view);
             }
             None => {
-                self.state.incidents.take(&key);
-                self.state.incident_home.take(&(id.clone(), home.clone()));
+                self.state.incidents.remove(&key);
+                self.state.incident_home.remove(&(id.clone(), home.clone()));
             }
         }
         self.dirty.incidents.insert((home.clone(), id.clone()));
@@ -80,10 +80,8 @@ impl Correlator {
                 for name in names(view) {
                     self.state.incidents_naming.put((service.clone(), name, view.id.clone()), ());
                 }
-                let first = self.state.failure_sources.put((service.clone(), view.id.clone()), ()).is_none();
-                if first {
-                    self.dirty.failure_sources.insert(service.clone());
-                }
+                self.mark_failure_source(&service);
+                self.state.failure_sources.put((service.clone(), view.id.clone()), ());
                 if let Some(id) = &view.names.deployment_id {
                     self.ask(id, &view.id, true);
                 }
@@ -94,13 +92,13 @@ impl Correlator {
 
     fn unlist_incident(&mut self, home: &HomeKey, view: &IncidentView) {
         for service in self.concerned(home, view) {
-            self.state.incidents_at.take(&(service.clone(), view.started_at, view.id.clone()));
+            self.state.incidents_at.remove(&(service.clone(), view.started_at, view.id.clone()));
             if service == view.service {
                 for name in names(view) {
-                    self.state.incidents_naming.take(&(service.clone(), name, view.id.clone()));
+                    self.state.incidents_naming.remove(&(service.clone(), name, view.id.clone()));
                 }
-                self.state.failure_sources.take(&(service.clone(), view.id.clone()));
-                self.dirty.failure_sources.insert(service.clone());
+                self.mark_failure_source(&service);
+                self.state.failure_sources.remove(&(service.clone(), view.id.clone()));
                 if let Some(id) = &view.names.deployment_id {
                     self.ask(id, &view.id, false);
                 }
@@ -120,7 +118,7 @@ impl Correlator {
         let key = (service.clone(), id.clone(), of.clone());
         match blame {
             Some(blame) => self.state.foreign_blames.put(key.clone(), blame),
-            None => self.state.foreign_blames.take(&key),
+            None => self.state.foreign_blames.remove(&key),
         };
         self.dirty.blames.insert((service.clone(), id.clone()));
     }
@@ -201,7 +199,7 @@ impl Correlator {
             let new = self.conclude(&service, &id);
             let old = self.state.verdicts.get(&key).cloned().unwrap_or_default();
             if let Some((deployment, rule)) = &old.blamed {
-                self.state.blames.take(&(
+                self.state.blames.remove(&(
                     service.clone(),
                     deployment.clone(),
                     *rule,
@@ -210,7 +208,7 @@ impl Correlator {
                 self.dirty.deployments.insert((service.clone(), deployment.clone()));
             }
             if let Some(deployment) = &old.remedy {
-                self.state.remedies.take(&(service.clone(), deployment.clone(), id.clone()));
+                self.state.remedies.remove(&(service.clone(), deployment.clone(), id.clone()));
                 self.dirty.deployments.insert((service.clone(), deployment.clone()));
             }
             if let Some((deployment, rule)) = &new.blamed {
@@ -227,7 +225,7 @@ impl Correlator {
             new.told = self.to_tell(&service, &id, &new);
             self.tell_blamed(&service, &id, old.told, new.told.clone());
             if new == BlameVerdict::default() {
-                self.state.verdicts.take(&key);
+                self.state.verdicts.remove(&key);
             } else {
                 self.state.verdicts.put(key, new);
             }
@@ -269,7 +267,7 @@ impl Correlator {
         let key = (id.clone(), of.clone(), service.clone());
         match deployment {
             Some(deployment) => self.state.blamed_elsewhere.put(key, deployment),
-            None => self.state.blamed_elsewhere.take(&key),
+            None => self.state.blamed_elsewhere.remove(&key),
         };
         self.dirty.incidents.insert((self.catalog.home_of_service(of), id.clone()));
     }
@@ -460,7 +458,7 @@ impl Correlator {
                 }
             }
             None => {
-                self.state.named.take(&key);
+                self.state.named.remove(&key);
             }
         }
     }

@@ -54,7 +54,7 @@ impl Correlator {
             if stays {
                 continue;
             }
-            self.state.records.take(&(thing.clone(), order));
+            self.state.records.remove(&(thing.clone(), order));
             for (address, target) in targets {
                 // An artifact under its other key, or a copy that every task has, is not this record's to move.
                 let same_kind = std::mem::discriminant(&target) == std::mem::discriminant(&thing)
@@ -116,15 +116,9 @@ impl Correlator {
         self.dirty.blames.extend(foreign);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
-        for (thing, order) in self.state.records.iter().map(|(key, _)| key) {
-            match thing {
-                Thing::Parked => {
-                    self.dirty.parked.insert(order.clone());
-                }
-                thing => {
-                    self.dirty.things.insert(thing.clone());
-                }
-            }
+        let records: Vec<_> = self.state.records.iter().map(|(key, _)| key.clone()).collect();
+        for (thing, order) in records {
+            self.mark_record(&thing, &order);
         }
         if self.has_pool() {
             let told: BTreeSet<_> = self.state.told.iter().map(|((id, _), _)| id.clone()).collect();
@@ -155,6 +149,8 @@ impl State {
     /// Clears every table that is derived from records and messages.
     fn clear_derived(&mut self) {
         self.corrections.clear();
+        self.corrections_by_id.clear();
+        self.undoers.clear();
         self.nodes.clear();
         self.children.clear();
         self.pushed_in.clear();

@@ -6,7 +6,7 @@ use model::event::{EnvironmentTier, RunState};
 use model::fact::{Change, Deployment, FailureEvidence, Incident, Outcome, PipelineRun, PullRequest, Row};
 use model::metric::{ContributionKey, Delta, Metric};
 use model::{Calendar, Definitions, RepoName, Scope, Text, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One metric's case: at what time it is placed, and what it adds.
 type Case = (Metric, Timestamp, Delta);
@@ -28,24 +28,41 @@ pub fn contributions(
         _ => return Vec::new(),
     };
     let mut out = Vec::with_capacity(cases.len() * 4);
+    // A fact's cases are nearly always placed at one instant, and its scopes are the same for all of them.
+    let mut scopes: Option<(Timestamp, Vec<Scope>)> = None;
     for (metric, at, delta) in cases {
-        let mut scopes: BTreeSet<Scope> = published.extra_scopes.iter().cloned().collect();
-        match &published.row {
-            Row::Deployment(row) => scopes.extend(catalog.scopes(&row.service, at)),
-            Row::Change(row) => scopes.extend(catalog.scopes(&row.service, at)),
-            Row::PullRequest(row) => {
-                scopes.extend(row.service.iter().flat_map(|service| catalog.scopes(service, at)))
-            }
-            Row::Incident(row) => scopes.extend(catalog.scopes(&row.service, at)),
-            Row::PipelineRun(row) => scopes.extend(scopes_of_repo(catalog, &row.repo, at)),
-            _ => {}
+        if scopes.as_ref().is_none_or(|(of, _)| *of != at) {
+            scopes = Some((at, scopes_at(published, catalog, at)));
         }
-        for scope in scopes {
-            let key = ContributionKey { scope, metric, hour: Calendar::hour(at), day: calendar.day(at) };
+        for scope in scopes.iter().flat_map(|(_, scopes)| scopes) {
+            let key = ContributionKey {
+                scope: scope.clone(),
+                metric,
+                hour: Calendar::hour(at),
+                day: calendar.day(at),
+            };
             out.push((key, delta.clone()));
         }
     }
     out
+}
+
+/// The scopes of a published row, each once.
+fn scopes_at(published: &Published, catalog: &Catalog, at: Timestamp) -> Vec<Scope> {
+    let mut scopes = published.extra_scopes.clone();
+    match &published.row {
+        Row::Deployment(row) => scopes.extend(catalog.scopes(&row.service, at)),
+        Row::Change(row) => scopes.extend(catalog.scopes(&row.service, at)),
+        Row::PullRequest(row) => {
+            scopes.extend(row.service.iter().flat_map(|service| catalog.scopes(service, at)));
+        }
+        Row::Incident(row) => scopes.extend(catalog.scopes(&row.service, at)),
+        Row::PipelineRun(row) => scopes.extend(scopes_of_repo(catalog, &row.repo, at)),
+        _ => {}
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
 }
 
 fn deployment_cases(row: &Deployment, failure_source: bool, definitions: &Definitions) -> Vec<Case> {
@@ -151,11 +168,12 @@ fn run_cases(row: &PipelineRun) -> Vec<Case> {
 }
 
 /// The scopes of what happens in a repository: of each of its services, each scope once, and its own.
-pub fn scopes_of_repo(catalog: &Catalog, repo: &RepoName, at: Timestamp) -> BTreeSet<Scope> {
+pub fn scopes_of_repo(catalog: &Catalog, repo: &RepoName, at: Timestamp) -> Vec<Scope> {
     let services = catalog.services_of_repo(repo, at);
-    let mut scopes: BTreeSet<Scope> =
-        services.iter().flat_map(|service| catalog.scopes(service, at)).collect();
-    scopes.insert(Scope::new(format!("repo:{repo}")));
+    let mut scopes: Vec<Scope> = services.iter().flat_map(|service| catalog.scopes(service, at)).collect();
+    scopes.push(Scope::new(format!("repo:{repo}")));
+    scopes.sort_unstable();
+    scopes.dedup();
     scopes
 }
 

@@ -4,7 +4,7 @@
 use crate::state::Thing;
 use crate::task::Correlator;
 use model::event::{Correction, CorrectionSet, CorrectionTarget};
-use model::{DeliveryEvent, DeploymentId, EventBody, IncidentId, Text, Timestamp};
+use model::{DeliveryEvent, DeploymentId, EventBody, IncidentId, RecordOrder, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,46 +18,90 @@ pub struct Standing {
 }
 
 impl Correlator {
-    /// Corrections changed: finds out which stand, and marks what those target that differ.
+    /// Files the corrections that came in, finds out anew whether they stand and whether those do that they undo
+    /// (directly or through others), and marks what those target that differ. What stood before is not looked at:
+    /// there may be years of it.
     pub(crate) fn settle_corrections(&mut self) {
-        let mut all: Vec<(&DeliveryEvent, &Correction)> = self
-            .state
-            .records_of(&Thing::Corrections)
-            .filter_map(|event| match &event.body {
-                EventBody::Correction(body) => Some((event.as_ref(), body)),
-                _ => None,
-            })
-            .collect();
-        // Stable: what ties in all three stays in the order of records.
-        all.sort_by(|(a, _), (b, _)| {
-            (a.occurred_at, a.observed_at, &a.id).cmp(&(b.occurred_at, b.observed_at, &b.id))
-        });
-        let mut undoers: BTreeMap<&Text, BTreeSet<&Text>> = BTreeMap::new();
-        for (event, body) in &all {
-            if let Some(undone) = &body.undoes {
-                undoers.entry(undone).or_default().insert(&event.id);
+        let affected = self.file_corrections();
+        let mut lists: BTreeMap<(CorrectionTarget, Text), Vec<Standing>> = BTreeMap::new();
+        for id in &affected {
+            let stands = self.stands(id, &mut BTreeSet::new());
+            for (event, body) in self.corrections_called(id) {
+                let key = (body.target, body.target_id.clone());
+                let list = lists.entry(key).or_insert_with_key(|key| {
+                    let stood = self.state.corrections.get(key).into_iter().flatten();
+                    stood.filter(|standing| !affected.contains(&standing.order.2)).cloned().collect()
+                });
+                if stands {
+                    let order = (event.occurred_at, event.observed_at, event.id.clone());
+                    list.push(Standing { order, set: body.set.clone() });
+                }
             }
         }
-        let mut standing: BTreeMap<(CorrectionTarget, Text), Vec<Standing>> = BTreeMap::new();
-        for (event, body) in all.iter().filter(|(event, _)| stands(&event.id, &undoers, &mut BTreeSet::new()))
-        {
-            standing.entry((body.target, body.target_id.clone())).or_default().push(Standing {
-                order: (event.occurred_at, event.observed_at, event.id.clone()),
-                set: body.set.clone(),
-            });
-        }
-        let before: BTreeSet<_> = self.state.corrections.iter().map(|(key, _)| key.clone()).collect();
-        let gone: Vec<_> = before.into_iter().filter(|key| !standing.contains_key(key)).collect();
-        for key in gone {
-            self.state.corrections.take(&key);
+        for (key, mut list) in lists {
+            // Stable: what ties in all three has one id, and stays in the order of records.
+            list.sort_by(|a, b| a.order.cmp(&b.order));
+            if self.state.corrections.get(&key) == (!list.is_empty()).then_some(&list) {
+                continue;
+            }
+            if list.is_empty() {
+                self.state.corrections.remove(&key);
+            } else {
+                self.state.corrections.put(key.clone(), list);
+            }
             self.mark_target(&key);
         }
-        for (key, list) in standing {
-            if self.state.corrections.get(&key) != Some(&list) {
-                self.state.corrections.put(key.clone(), list);
-                self.mark_target(&key);
+    }
+
+    /// Notes the marked corrections by their ids and by what they undo. Returns them with all that they undo.
+    fn file_corrections(&mut self) -> BTreeSet<Text> {
+        let mut waiting = Vec::new();
+        for order in std::mem::take(&mut self.dirty.corrections) {
+            let id = order.id.clone();
+            let record = self.state.records.get(&(Thing::Corrections, order.clone()));
+            if let Some(undone) =
+                record.and_then(|event| correction(event)).and_then(|body| body.undoes.clone())
+            {
+                self.state.undoers.put((undone, id.clone()), ());
             }
+            self.state.corrections_by_id.put((id.clone(), order), ());
+            waiting.push(id);
         }
+        let mut affected = BTreeSet::new();
+        while let Some(id) = waiting.pop() {
+            if affected.contains(&id) {
+                continue;
+            }
+            waiting.extend(self.corrections_called(&id).filter_map(|(_, body)| body.undoes.clone()));
+            affected.insert(id);
+        }
+        affected
+    }
+
+    /// The corrections of one id, in the order of records: usually one.
+    fn corrections_called<'a>(
+        &'a self,
+        id: &'a Text,
+    ) -> impl Iterator<Item = (&'a DeliveryEvent, &'a Correction)> + 'a {
+        let orders = self.state.corrections_by_id.range((id.clone(), RecordOrder::least())..);
+        let orders = orders.take_while(move |((name, _), ())| name == id);
+        orders.filter_map(|((_, order), ())| {
+            let event = self.state.records.get(&(Thing::Corrections, order.clone()))?;
+            Some((event.as_ref(), correction(event)?))
+        })
+    }
+
+    /// Whether no correction that stands undoes this one: undoing the undo brings it back. In a circle, one that is
+    /// being asked about undoes nothing.
+    fn stands(&self, id: &Text, asked: &mut BTreeSet<Text>) -> bool {
+        if !asked.insert(id.clone()) {
+            return false;
+        }
+        let undoers = self.state.undoers.range((id.clone(), Text::default())..);
+        let mut undoers = undoers.take_while(|((undone, _), ())| undone == id);
+        let undone = undoers.any(|((_, undoer), ())| self.stands(undoer, asked));
+        asked.remove(id);
+        !undone
     }
 
     fn mark_target(&mut self, (target, id): &(CorrectionTarget, Text)) {
@@ -89,17 +133,9 @@ impl Correlator {
     }
 }
 
-/// Whether no correction that stands undoes this one: undoing the undo brings it back. In a circle, one that is
-/// being asked about undoes nothing.
-fn stands<'a>(
-    id: &'a Text,
-    undoers: &BTreeMap<&'a Text, BTreeSet<&'a Text>>,
-    asked: &mut BTreeSet<&'a Text>,
-) -> bool {
-    if !asked.insert(id) {
-        return false;
+fn correction(event: &DeliveryEvent) -> Option<&Correction> {
+    match &event.body {
+        EventBody::Correction(body) => Some(body),
+        _ => None,
     }
-    let undone = undoers.get(id).is_some_and(|by| by.iter().any(|undoer| stands(undoer, undoers, asked)));
-    asked.remove(id);
-    !undone
 }

@@ -56,7 +56,7 @@ impl Correlator {
             .collect();
         let mut changes = Vec::new();
         for key in gone {
-            self.state.dimensions.take(&key);
+            self.state.dimensions.remove(&key);
             changes.push(RowChange::Delete(key));
         }
         for (key, row) in derived {
@@ -146,7 +146,7 @@ impl Correlator {
             }
             Row::PipelineRun(row) => {
                 let at = row.finished_at.or(row.started_at)?;
-                (at, scopes_of_repo(&self.catalog, &row.repo, at))
+                (at, scopes_of_repo(&self.catalog, &row.repo, at).into_iter().collect())
             }
             _ => return None,
         })

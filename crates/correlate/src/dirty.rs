@@ -30,9 +30,11 @@ pub struct Dirty {
     pub subscriptions: BTreeSet<(HomeKey, HomeKey)>,
     /// Events that wait for the catalog.
     pub parked: BTreeSet<RecordOrder>,
+    pub corrections: BTreeSet<RecordOrder>,
     pub questions: BTreeSet<DeploymentId>,
-    /// Services whose failures became visible or invisible.
-    pub failure_sources: BTreeSet<ServiceName>,
+    /// Services whose own incidents came or went, and whether there were any before: only that makes their failures
+    /// visible.
+    pub failure_sources: BTreeMap<ServiceName, bool>,
 }
 
 impl Dirty {

@@ -23,8 +23,8 @@ impl Correlator {
             self.state.blames.put(blame, ());
             self.state.blamed_by.put(blaming, ());
         } else {
-            self.state.blames.take(&blame);
-            self.state.blamed_by.take(&blaming);
+            self.state.blames.remove(&blame);
+            self.state.blamed_by.remove(&blaming);
         }
         self.dirty.deployments.insert((service.clone(), blamed.clone()));
         self.dirty.deployments.insert((service.clone(), by.clone()));
@@ -135,10 +135,10 @@ impl Correlator {
         let place = (service.clone(), environment.clone(), by.clone());
         let Some(rollback) = self.state.rollbacks.take(&place) else { return };
         let mark = |rank: &Rank| (service.clone(), environment.clone(), rank.clone(), by.clone());
-        self.state.rollback_marks.take(&mark(&rollback.failed));
+        self.state.rollback_marks.remove(&mark(&rollback.failed));
         self.blame_by_deployment(service, &rollback.failed.id, FailureEvidence::Rollback, &by.id, false);
         for rank in &rollback.rolled_back {
-            self.state.rollback_marks.take(&mark(rank));
+            self.state.rollback_marks.remove(&mark(rank));
             self.dirty.deployments.insert((service.clone(), rank.id.clone()));
         }
     }
@@ -227,8 +227,8 @@ impl Correlator {
                     continue;
                 }
                 if let Some((blamed, by)) = old {
-                    self.state.revert_pairs.take(&key);
-                    self.state.revert_blames.take(&revert_blame(&key, &blamed, &by));
+                    self.state.revert_pairs.remove(&key);
+                    self.state.revert_blames.remove(&revert_blame(&key, &blamed, &by));
                     // Another pair may say the same: then the blame stays.
                     if !self.reverts_between(&service, &blamed, &by) {
                         self.blame_by_deployment(&service, &blamed, FailureEvidence::Reverted, &by, false);

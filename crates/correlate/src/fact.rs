@@ -61,14 +61,29 @@ impl Correlator {
     pub(crate) fn has_failure_source(&self, service: &ServiceName) -> bool {
         let config = self.catalog.service(service);
         let suffices = config.failure_evidence_suffices.unwrap_or(self.definitions.failure_evidence_suffices);
-        let from = (service.clone(), IncidentId::default());
-        let told = self.state.failure_sources.range(from..).next().is_some_and(|((s, _), ())| s == service);
-        config.incident_sources || suffices || told
+        config.incident_sources || suffices || self.has_incidents(service)
     }
 
-    /// A service's failures became visible or invisible: what its deployments contribute is another thing now.
+    fn has_incidents(&self, service: &ServiceName) -> bool {
+        let from = (service.clone(), IncidentId::default());
+        self.state.failure_sources.range(from..).next().is_some_and(|((s, _), ())| s == service)
+    }
+
+    /// To be called before an incident of a service comes or goes.
+    pub(crate) fn mark_failure_source(&mut self, service: &ServiceName) {
+        if !self.dirty.failure_sources.contains_key(service) {
+            let before = self.has_incidents(service);
+            self.dirty.failure_sources.insert(service.clone(), before);
+        }
+    }
+
+    /// A service's failures became visible or invisible: what its deployments contribute is another thing now. An
+    /// incident that only changed is no reason to look at all of them.
     pub(crate) fn settle_failure_sources(&mut self) {
-        for service in std::mem::take(&mut self.dirty.failure_sources) {
+        for (service, before) in std::mem::take(&mut self.dirty.failure_sources) {
+            if self.has_incidents(&service) == before {
+                continue;
+            }
             let from = (service.clone(), DeploymentId::default());
             let of = self.state.rollouts.range(from..).take_while(|((s, _), _)| *s == service);
             let of: Vec<_> = of.map(|(key, _)| key.clone()).collect();
@@ -364,7 +379,7 @@ impl Correlator {
             occurred_at: event.occurred_at,
             reason: Text::new(unowned.as_ref().map_or("names_nothing", |unowned| unowned.reason)),
             claim: unowned.and_then(|unowned| unowned.claim),
-            body: model::json::to_value(event).to_string(),
+            body: model::json::to_text(event),
         }
     }
 

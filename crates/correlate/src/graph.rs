@@ -70,7 +70,7 @@ impl Correlator {
             self.dirty.revert_pairs.insert((repo.clone(), sha.clone(), reverted.clone()));
         }
         for reverted in &old.reverts {
-            self.state.reverted_by.take(&(repo.clone(), reverted.clone(), sha.clone()));
+            self.state.reverted_by.remove(&(repo.clone(), reverted.clone(), sha.clone()));
         }
         for reverted in &new.reverts {
             self.state.reverted_by.put((repo.clone(), reverted.clone(), sha.clone()), ());
@@ -79,7 +79,7 @@ impl Correlator {
         let was: BTreeSet<&Sha> = old.parents.iter().collect();
         let is: BTreeSet<&Sha> = new.parents.iter().collect();
         for parent in was.difference(&is) {
-            self.state.children.take(&(repo.clone(), (*parent).clone(), sha.clone()));
+            self.state.children.remove(&(repo.clone(), (*parent).clone(), sha.clone()));
         }
         for parent in is.difference(&was) {
             self.state.children.put((repo.clone(), (*parent).clone(), sha.clone()), ());
@@ -168,7 +168,7 @@ impl Correlator {
 
     /// A deployment whose head is this commit no longer labels.
     pub(crate) fn remove_head(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
-        self.state.heads.take(&(service.clone(), repo.clone(), sha.clone(), rank.clone()));
+        self.state.heads.remove(&(service.clone(), repo.clone(), sha.clone(), rank.clone()));
         if self.state.reach.get(&(service.clone(), repo.clone(), sha.clone())) == Some(rank) {
             self.refill(service, repo, sha);
         }
@@ -184,7 +184,7 @@ impl Correlator {
     /// A deployment no longer lists this commit.
     pub(crate) fn remove_listed(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
         self.with_label(service, repo, sha, |state, key| {
-            state.listed.take(&(key.0, key.1, key.2, rank.clone()));
+            state.listed.remove(&(key.0, key.1, key.2, rank.clone()));
         });
     }
 
@@ -218,7 +218,7 @@ impl Correlator {
                 continue;
             }
             self.with_label(service, repo, &key.2, |state, key| {
-                state.reach.take(&key);
+                state.reach.remove(&key);
             });
             if let Some(node) = self.state.nodes.get(&(key.1, key.2.clone())) {
                 stack.extend(node.parents.iter().cloned());
@@ -261,7 +261,7 @@ impl Correlator {
             return;
         }
         if let Some(rank) = before {
-            self.state.held.take(&(service.clone(), rank, repo.clone(), sha.clone()));
+            self.state.held.remove(&(service.clone(), rank, repo.clone(), sha.clone()));
         }
         if let Some(rank) = after {
             self.state.held.put((service.clone(), rank, repo.clone(), sha.clone()), ());

@@ -77,13 +77,13 @@ impl Correlator {
                     let count = i64::from(self.state.links.get(&key).copied().unwrap_or(0)) + step;
                     match u32::try_from(count) {
                         Ok(count) if count > 0 => self.state.links.put(key, count),
-                        _ => self.state.links.take(&key),
+                        _ => self.state.links.remove(&key),
                     };
                 }
             }
         }
         if new.is_empty() {
-            self.state.links_of.take(id);
+            self.state.links_of.remove(id);
         } else {
             self.state.links_of.put(id.clone(), new.into_iter().collect());
         }
@@ -229,7 +229,7 @@ impl Correlator {
             .map(|((_, home), view)| (home.clone(), view.clone()))
             .collect();
         for (home, _) in told.iter().filter(|(home, _)| !homes.contains(home)) {
-            self.state.told.take(&(id.clone(), home.clone()));
+            self.state.told.remove(&(id.clone(), home.clone()));
             self.send_incident(id, home, None);
         }
         for home in homes {

@@ -53,7 +53,7 @@ impl Correlator {
     fn case(&mut self, name: &str, subject: String, case: &str, old: Option<Timestamp>, new: Option<Signal>) {
         let key = |at| (Text::new(name), Text::new(&subject), at, Text::new(case));
         if let Some(at) = old {
-            self.state.cases.take(&key(at));
+            self.state.cases.remove(&key(at));
         }
         if let Some(new) = new {
             self.state.cases.put(key(new.since), new);
@@ -228,7 +228,7 @@ impl Correlator {
             let Some(service) = &row.service else { continue };
             let key = (service.clone(), row.changed_at, row.source.clone(), row.event_id.clone());
             if !on {
-                self.state.flags_at.take(&key);
+                self.state.flags_at.remove(&key);
             } else if self.catalog.tier(service, &row.environment) == EnvironmentTier::Production {
                 self.state.flags_at.put(key, row.flag.clone());
             }

@@ -12,7 +12,7 @@ impl Correlator {
     pub(crate) fn subscribe(&mut self, artifact: &HomeKey, home: &HomeKey, on: bool) {
         let key = (artifact.clone(), home.clone());
         if !on {
-            self.state.subscribers.take(&key);
+            self.state.subscribers.remove(&key);
             return;
         }
         let sha = self.artifact_commit(artifact);
@@ -54,7 +54,7 @@ impl Correlator {
     pub(crate) fn put_artifact(&mut self, artifact: &HomeKey, sha: Option<model::Sha>) {
         match sha {
             Some(sha) => self.state.artifacts.put(artifact.clone(), sha),
-            None => self.state.artifacts.take(artifact),
+            None => self.state.artifacts.remove(artifact),
         };
         let from = (artifact.clone(), ServiceName::default(), DeploymentId::default());
         let users = self.state.artifact_users.range(from..).take_while(|((a, ..), ())| a == artifact);
@@ -74,7 +74,7 @@ impl Correlator {
                 if used {
                     self.state.subscriptions.put(key, ());
                 } else {
-                    self.state.subscriptions.take(&key);
+                    self.state.subscriptions.remove(&key);
                 }
                 self.messages.push(Envelope {
                     to: Address::Home(artifact.clone()),
@@ -96,7 +96,7 @@ impl Correlator {
         if on {
             self.state.asking.put((id.clone(), incident.clone()), ());
         } else {
-            self.state.asking.take(&(id.clone(), incident.clone()));
+            self.state.asking.remove(&(id.clone(), incident.clone()));
         }
         if before != asked(self) {
             let message = Message::Ask { id: id.clone(), task: self.task, on };
@@ -113,7 +113,7 @@ impl Correlator {
             }
             self.dirty.questions.insert(id.clone());
         } else {
-            self.state.questions.take(&key);
+            self.state.questions.remove(&key);
         }
     }
 
@@ -160,7 +160,7 @@ impl Correlator {
     pub(crate) fn put_answer(&mut self, id: &DeploymentId, task: u32, matches: &[Match]) {
         let key = (id.clone(), task);
         if matches.is_empty() {
-            self.state.answers.take(&key);
+            self.state.answers.remove(&key);
         } else {
             self.state.answers.put(key, matches.to_vec());
         }

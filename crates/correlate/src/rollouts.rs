@@ -25,7 +25,7 @@ impl Correlator {
         }
         if let Some(old) = old {
             let chain = (service.clone(), old.environment.clone(), old.chain.clone());
-            self.state.chains.take(&(
+            self.state.chains.remove(&(
                 chain.0.clone(),
                 chain.1.clone(),
                 chain.2.clone(),
@@ -34,7 +34,7 @@ impl Correlator {
             ));
             let had = self.dirty.chains.entry(chain).or_default();
             had.extend(self.state.rollout_of.get(&key).cloned());
-            self.state.attempts.take(&key);
+            self.state.attempts.remove(&key);
         }
         if let Some(new) = new {
             let chain = (service.clone(), new.environment.clone(), new.chain.clone());
@@ -69,10 +69,10 @@ impl Correlator {
             self.dirty.deployments.insert(key.clone());
             for member in self.members_of(key) {
                 if self.state.rollout_of.get(&(key.0.clone(), member.clone())) == Some(&key.1) {
-                    self.state.rollout_of.take(&(key.0.clone(), member));
+                    self.state.rollout_of.remove(&(key.0.clone(), member));
                 }
             }
-            self.state.rollouts.take(key);
+            self.state.rollouts.remove(key);
         }
         for ((service, id), (members, counting)) in has {
             for member in &members {
@@ -205,7 +205,7 @@ impl Correlator {
                 self.list_rollout(service, id, new);
             }
             None => {
-                self.state.rollouts.take(&key);
+                self.state.rollouts.remove(&key);
             }
         }
         let first_after = self.state.first_deployment(service).cloned();
@@ -238,17 +238,17 @@ impl Correlator {
             // A member that has moved to another logical deployment is still borne.
             let moved = self.state.rollout_of.get(&(s(), member.clone())).is_some_and(|of| of != id);
             if !moved && new.is_none_or(|new| !new.members.contains(member)) {
-                self.state.bearers.take(&(Text::new(member.as_str()), s()));
+                self.state.bearers.remove(&(Text::new(member.as_str()), s()));
             }
         }
         for name in names_of(old) {
-            self.state.by_name.take(&(s(), name, id.clone()));
+            self.state.by_name.remove(&(s(), name, id.clone()));
         }
         for sha in awaited_by(old) {
-            self.state.awaited.take(&(sha, s(), id.clone()));
+            self.state.awaited.remove(&(sha, s(), id.clone()));
         }
         for key in artifact_keys(old).into_iter().flatten() {
-            self.state.artifact_users.take(&(key.clone(), s(), id.clone()));
+            self.state.artifact_users.remove(&(key.clone(), s(), id.clone()));
             self.dirty.subscriptions.insert((key, self.catalog.home_of_service(service)));
         }
         let Some(finish) = old.finished else { return };
@@ -261,7 +261,7 @@ impl Correlator {
             new.serves() && judged(new) == judged(old)
         };
         if old.serves() && !new.is_some_and(alike) {
-            self.state.serving.take(&(s(), rank.clone()));
+            self.state.serving.remove(&(s(), rank.clone()));
             self.mark_incidents_after(service, finish);
         }
         if !old.succeeded() {
@@ -272,16 +272,16 @@ impl Correlator {
         };
         let stays = new.is_some_and(same);
         if !stays || new.is_some_and(|new| new.immutable != old.immutable || new.hotfix != old.hotfix) {
-            self.state.succeeded.take(&(s(), old.environment.clone(), rank.clone()));
+            self.state.succeeded.remove(&(s(), old.environment.clone(), rank.clone()));
             if let Some(version) = &old.immutable {
-                self.state.by_version.take(&(s(), old.environment.clone(), version.clone(), rank.clone()));
+                self.state.by_version.remove(&(s(), old.environment.clone(), version.clone(), rank.clone()));
             }
             self.drop_rollback(service, &old.environment, &rank);
             self.dirty.sweep(service, &old.environment, rank.clone());
             self.mark_hotfix_around(service, &old.environment, &rank);
         }
         if !stays || new.is_some_and(|new| new.head != old.head) {
-            self.state.headed.take(&(s(), rank.clone()));
+            self.state.headed.remove(&(s(), rank.clone()));
             if let Some((repo, sha)) = &old.head {
                 self.remove_head(service, repo, sha, &rank);
             }
@@ -311,7 +311,7 @@ impl Correlator {
         let Some(finish) = new.finished else { return };
         let rank = Rank { finish, id: id.clone() };
         self.mark_held(service, &rank);
-        if new.serves() && self.state.serving.put((s(), rank.clone()), ()).is_none() {
+        if new.serves() && self.state.serving.put((s(), rank.clone()), ()) {
             self.mark_incidents_after(service, finish);
         }
         if !new.succeeded() {
@@ -327,7 +327,7 @@ impl Correlator {
             self.mark_hotfix_around(service, &new.environment, &rank);
         }
         if let Some((repo, sha)) = &new.head
-            && self.state.headed.put((s(), rank.clone()), ()).is_none()
+            && self.state.headed.put((s(), rank.clone()), ())
         {
             self.add_head(service, repo, sha, &rank);
         }

@@ -35,7 +35,7 @@ impl Correlator {
             };
             let new = self.run_fact(&repo, &run_id, attempt);
             if let Some((workflow, sha)) = old {
-                self.state.runs_on.take(&(repo.clone(), sha.clone(), run_id.clone(), attempt));
+                self.state.runs_on.remove(&(repo.clone(), sha.clone(), run_id.clone(), attempt));
                 self.dirty.flaky.insert((repo.clone(), workflow, sha));
             }
             let mut scopes = Vec::new();
@@ -100,7 +100,7 @@ impl Correlator {
             }
             if let Some(old) = &old {
                 self.contribute_flaky(&key.0, old, -1);
-                self.state.flaky.take(&key);
+                self.state.flaky.remove(&key);
             }
             if let Some(new) = new {
                 self.contribute_flaky(&key.0, &new, 1);

@@ -52,7 +52,7 @@ impl Correlator {
             if old != new {
                 match &new {
                     Some(id) => self.state.counted.put(place, id.clone()),
-                    None => self.state.counted.take(&place),
+                    None => self.state.counted.remove(&place),
                 };
                 for (id, more) in [(old, false), (new, true)] {
                     let Some(id) = id else { continue };
@@ -60,7 +60,7 @@ impl Correlator {
                     let count = self.state.shipped.get(&key).copied().unwrap_or(0);
                     let count = if more { count + 1 } else { count.saturating_sub(1) };
                     if count == 0 {
-                        self.state.shipped.take(&key);
+                        self.state.shipped.remove(&key);
                     } else {
                         self.state.shipped.put(key.clone(), count);
                     }

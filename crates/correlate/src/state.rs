@@ -261,6 +261,10 @@ pub struct State {
     pub failure_sources: Table<(ServiceName, IncidentId), ()>,
     /// The corrections that stand, by what they target.
     pub corrections: Table<(CorrectionTarget, Text), Vec<Standing>>,
+    /// Every correction's records by its id.
+    pub corrections_by_id: Table<(Text, RecordOrder), ()>,
+    /// Correction → the corrections that undo it.
+    pub undoers: Table<(Text, Text), ()>,
     /// Questions that this task answers: id → asking task → the last answer.
     pub questions: Table<(DeploymentId, u32), Option<Vec<Match>>>,
     /// Answers to this task's questions.
@@ -361,6 +365,8 @@ model::stateful!(State {
     57 => flags_at,
     58 => cases,
     59 => dimensions,
+    60 => corrections_by_id,
+    61 => undoers,
 } restored |_| {});
 
 impl State {
@@ -369,8 +375,8 @@ impl State {
         &'a self,
         thing: &Thing,
     ) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
-        let from = (thing.clone(), least_order());
-        let to = (thing.clone(), greatest_order());
+        let from = (thing.clone(), RecordOrder::least());
+        let to = (thing.clone(), RecordOrder::greatest());
         self.records.range(from..=to).map(|(_, event)| event)
     }
 
@@ -395,18 +401,4 @@ impl State {
         let from = (service.clone(), Rank::at(Timestamp::MIN));
         self.headed.range(from..).next().filter(|((s, _), ())| s == service).map(|((_, rank), ())| rank)
     }
-}
-
-fn least_order() -> RecordOrder {
-    RecordOrder {
-        occurred_at: Timestamp::from_micros(i64::MIN),
-        observed_at: Timestamp::from_micros(i64::MIN),
-        source: Text::default(),
-        id: Text::default(),
-        hash: [0; 32],
-    }
-}
-
-fn greatest_order() -> RecordOrder {
-    RecordOrder { occurred_at: Timestamp::from_micros(i64::MAX), ..least_order() }
 }

@@ -10,7 +10,7 @@ use catalog::Catalog;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Contribution, ContributionKey, Delta};
 use model::table::{Change, ChangelogEntry, RestoreError, Stateful};
-use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Scope, ServiceName};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RecordOrder, Scope, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,13 +106,19 @@ impl Correlator {
     pub(crate) fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>) {
         let key = (thing, event.order());
         if !self.state.records.contains(&key) {
-            if key.0 == Thing::Parked {
-                self.dirty.parked.insert(key.1.clone());
-            } else {
-                self.dirty.things.insert(key.0.clone());
-            }
+            self.mark_record(&key.0, &key.1);
             self.state.records.put(key, event.clone());
         }
+    }
+
+    /// A record came in, or is to be looked at anew: marks what it tells of.
+    pub(crate) fn mark_record(&mut self, thing: &Thing, order: &RecordOrder) {
+        // Kinds that grow for ever as one thing are marked record by record.
+        match thing {
+            Thing::Parked => self.dirty.parked.insert(order.clone()),
+            Thing::Corrections => self.dirty.corrections.insert(order.clone()),
+            thing => self.dirty.things.insert(thing.clone()),
+        };
     }
 
     /// Whether this task holds a key.
@@ -128,6 +134,7 @@ impl Correlator {
     /// Derives everything that the filed records may have changed, and gives out what differs.
     pub fn settle(&mut self) -> Emitted {
         self.settle_things();
+        self.settle_corrections();
         self.settle_chains();
         self.settle_rollouts();
         self.settle_subscriptions();
@@ -171,11 +178,10 @@ impl Correlator {
                 Thing::Incident(id) => {
                     self.dirty.pool.insert(id.clone());
                 }
-                Thing::Corrections => self.settle_corrections(),
                 Thing::Artifact(key) => self.settle_artifact(key),
                 Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
                 Thing::Scan(source, id) => self.settle_scan(source, id, &thing),
-                Thing::Parked => {}
+                Thing::Parked | Thing::Corrections => {}
             }
         }
     }
@@ -196,15 +202,21 @@ impl Correlator {
         if old == new.as_ref() {
             return;
         }
-        let old = old.cloned();
+        let contributed = |published: Option<&Published>| {
+            let all = |row| contributions(row, &self.catalog, &self.calendar, &self.definitions);
+            published.map(all).unwrap_or_default()
+        };
+        // Most updates of a fact contribute what it contributed before.
+        let (before, after) = (contributed(old), contributed(new.as_ref()));
+        let row_changed = old.map(|published| &published.row) != new.as_ref().map(|published| &published.row);
         self.told.outdate_by(&key);
-        if let Some(old) = &old {
-            self.contribute(old, -1);
+        if before != after {
+            for (contributed, times) in [(before, -1), (after, 1)] {
+                for (key, delta) in contributed {
+                    self.add(key, &delta, times);
+                }
+            }
         }
-        if let Some(new) = &new {
-            self.contribute(new, 1);
-        }
-        let row_changed = old.as_ref().map(|published| &published.row) != new.as_ref().map(|p| &p.row);
         match new {
             Some(new) => {
                 if row_changed {
@@ -213,16 +225,15 @@ impl Correlator {
                 self.state.published.put(key, new);
             }
             None => {
-                self.rows.insert(key.clone(), RowChange::Delete(key.clone()));
-                self.state.published.take(&key);
+                self.state.published.remove(&key);
+                self.rows.insert(key.clone(), RowChange::Delete(key));
             }
         }
     }
 
     /// Adds (or, −1, takes away) what a published row contributes.
     pub(crate) fn contribute(&mut self, published: &Published, times: i64) {
-        let catalog = self.catalog.clone();
-        for (key, delta) in contributions(published, &catalog, &self.calendar, &self.definitions) {
+        for (key, delta) in contributions(published, &self.catalog, &self.calendar, &self.definitions) {
             self.add(key, &delta, times);
         }
     }

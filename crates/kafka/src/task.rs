@@ -13,7 +13,6 @@ use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::StageStats;
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
-use model::table::Stateful;
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use std::time::{Duration, Instant};

@@ -712,6 +712,24 @@ pub struct RecordOrder {
     pub hash: [u8; 32],
 }
 
+impl RecordOrder {
+    /// A bound that no record lies before.
+    pub fn least() -> Self {
+        Self {
+            occurred_at: Timestamp::from_micros(i64::MIN),
+            observed_at: Timestamp::from_micros(i64::MIN),
+            source: Text::default(),
+            id: Text::default(),
+            hash: [0; 32],
+        }
+    }
+
+    /// A bound that no record lies behind.
+    pub fn greatest() -> Self {
+        Self { occurred_at: Timestamp::from_micros(i64::MAX), ..Self::least() }
+    }
+}
+
 impl DeliveryEvent {
     /// The record's place among the records of its thing.
     pub fn order(&self) -> RecordOrder {
@@ -726,9 +744,7 @@ impl DeliveryEvent {
 
     /// SHA-256 of the event's JSON with sorted keys, no spaces, and no nulls.
     pub fn content_hash(&self) -> [u8; 32] {
-        // `serde_json::Map` is a BTreeMap: its keys are sorted.
-        let json = crate::json::to_value(self);
-        Sha256::digest(json.to_string().as_bytes()).into()
+        Sha256::digest(crate::json::to_text(self).as_bytes()).into()
     }
 
     /// Whether the record is marked as a drill.

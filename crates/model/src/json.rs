@@ -1,9 +1,12 @@
 //! The JSON form of canonical events, strict: unknown fields, wrong types and zone-less times are named.
 
+mod sorted;
+
 use crate::event::{DeliveryEvent, EventBody};
 use crate::ids::{RepoName, Text};
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// Most labels that a deployment may carry.
@@ -76,12 +79,10 @@ macro_rules! wire {
         /// Every canonical type, by its name in JSON.
         pub const TYPES: &[&str] = &[$(stringify!($field)),+];
 
-        fn body_value(body: &EventBody) -> Value {
-            let value = match body {
-                $(EventBody::$variant(body) => serde_json::to_value(body),)+
-            };
-            // Our own types have no map with other than text keys: this cannot fail.
-            value.unwrap_or(Value::Null)
+        fn put_body<M: SerializeMap>(body: &EventBody, map: &mut M) -> Result<(), M::Error> {
+            match body {
+                $(EventBody::$variant(body) => map.serialize_entry(stringify!($field), body),)+
+            }
         }
     };
 }
@@ -186,35 +187,41 @@ pub fn validate(event: &DeliveryEvent) -> Result<(), EventError> {
 
 /// The event as a JSON value with sorted keys, absent fields left out.
 pub fn to_value(event: &DeliveryEvent) -> Value {
-    #[derive(Serialize)]
-    struct Head<'a> {
-        id: &'a Text,
-        r#type: &'static str,
-        occurred_at: Timestamp,
-        observed_at: Timestamp,
-        source: &'a Text,
-        repo: &'a Option<RepoName>,
-        service: &'a Option<Text>,
-        drill: Option<bool>,
-        imported: Option<bool>,
-    }
-    let head = Head {
-        id: &event.id,
-        r#type: event.body.type_name(),
-        occurred_at: event.occurred_at,
-        observed_at: event.observed_at,
-        source: &event.source,
-        repo: &event.repo,
-        service: &event.service,
-        drill: event.drill,
-        imported: event.imported,
-    };
-    let mut value = serde_json::to_value(head).unwrap_or(Value::Null);
-    if let Value::Object(fields) = &mut value {
-        fields.insert(event.body.type_name().to_owned(), body_value(&event.body));
-    }
+    // Our own types have no map with other than text keys: this cannot fail.
+    let mut value = serde_json::to_value(Whole(event)).unwrap_or(Value::Null);
     strip_nulls(&mut value);
     value
+}
+
+/// The event as JSON with sorted keys and no spaces, absent fields left out: what its hash is taken of.
+pub fn to_text(event: &DeliveryEvent) -> String {
+    let mut text = Vec::with_capacity(512);
+    match sorted::write(&mut text, &Whole(event)) {
+        Ok(()) => String::from_utf8(text).unwrap_or_default(),
+        // As above: this cannot happen.
+        Err(_) => String::new(),
+    }
+}
+
+/// An event with its body under the name of its type.
+struct Whole<'a>(&'a DeliveryEvent);
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(event) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &event.id)?;
+        map.serialize_entry("type", event.body.type_name())?;
+        map.serialize_entry("occurred_at", &event.occurred_at)?;
+        map.serialize_entry("observed_at", &event.observed_at)?;
+        map.serialize_entry("source", &event.source)?;
+        map.serialize_entry("repo", &event.repo)?;
+        map.serialize_entry("service", &event.service)?;
+        map.serialize_entry("drill", &event.drill)?;
+        map.serialize_entry("imported", &event.imported)?;
+        put_body(&event.body, &mut map)?;
+        map.end()
+    }
 }
 
 fn strip_nulls(value: &mut Value) {
@@ -240,6 +247,21 @@ mod tests {
     fn an_event_reads_back_as_it_was_written() {
         let event = from_slice(DEPLOYMENT.as_bytes()).unwrap();
         assert_eq!(from_slice(to_value(&event).to_string().as_bytes()).unwrap(), event);
+    }
+
+    #[test]
+    fn the_text_is_what_the_value_shows() {
+        let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/avro");
+        let files = std::fs::read_dir(goldens).unwrap().map(|file| file.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let mut events: Vec<DeliveryEvent> =
+            files.map(|path| from_slice(&std::fs::read(path).unwrap()).unwrap()).collect();
+        assert_eq!(events.len(), TYPES.len(), "a golden for each type");
+        let odd = DEPLOYMENT.replace("\"d1\"", r#""d \"\\ \u0001 ü \u2028 \ud83d\ude80""#);
+        events.push(from_slice(odd.as_bytes()).unwrap());
+        for event in &events {
+            assert_eq!(to_text(event), to_value(event).to_string());
+        }
     }
 
     #[test]

@@ -10,13 +10,18 @@ use std::ops::RangeBounds;
 #[derive(Debug, Clone)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, V>,
-    /// Key → the value before the transaction's first change of it.
-    journal: BTreeMap<K, Option<V>>,
+    /// Each change's key and the value before it, in the order of the changes: of a key only the first matters.
+    journal: Vec<(K, Option<V>)>,
+    /// The length at which changes of the same key are thrown out of the journal.
+    crowded: usize,
 }
+
+/// The least length at which a journal is looked through.
+const CROWDED: usize = 4096;
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), journal: BTreeMap::new() }
+        Self { rows: BTreeMap::new(), journal: Vec::new(), crowded: CROWDED }
     }
 }
 
@@ -32,28 +37,32 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     pub fn contains(&self, key: &K) -> bool {
         self.rows.contains_key(key)
     }
-    /// Puts a value; returns the one before. Putting what is there changes nothing.
-    pub fn put(&mut self, key: K, value: V) -> Option<V> {
-        match self.rows.entry(key) {
-            Entry::Occupied(row) if *row.get() == value => Some(value),
-            Entry::Occupied(mut row) => {
-                let key = row.key().clone();
-                let before = row.insert(value);
-                self.journal.entry(key).or_insert_with(|| Some(before.clone()));
-                Some(before)
-            }
+    /// Puts a value; returns whether the key was not there. Putting what is there changes nothing.
+    pub fn put(&mut self, key: K, value: V) -> bool {
+        let (key, before) = match self.rows.entry(key) {
+            Entry::Occupied(row) if *row.get() == value => return false,
+            Entry::Occupied(mut row) => (row.key().clone(), Some(row.insert(value))),
             Entry::Vacant(row) => {
-                self.journal.entry(row.key().clone()).or_insert(None);
+                let key = row.key().clone();
                 row.insert(value);
-                None
+                (key, None)
             }
-        }
+        };
+        let is_new = before.is_none();
+        self.note(key, before);
+        is_new
     }
-    /// Takes a value away.
+    /// Takes a value away and hands it out.
     pub fn take(&mut self, key: &K) -> Option<V> {
-        let before = self.rows.remove(key)?;
-        self.journal.entry(key.clone()).or_insert_with(|| Some(before.clone()));
+        let (key, before) = self.rows.remove_entry(key)?;
+        self.note(key, Some(before.clone()));
         Some(before)
+    }
+    /// Takes a value away; returns whether the key was there.
+    pub fn remove(&mut self, key: &K) -> bool {
+        let Some((key, before)) = self.rows.remove_entry(key) else { return false };
+        self.note(key, Some(before));
+        true
     }
     /// The rows in a range of keys, in order; both ends can be walked from.
     pub fn range<R: RangeBounds<K>>(&self, range: R) -> std::collections::btree_map::Range<'_, K, V> {
@@ -73,13 +82,14 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     }
     /// Takes every row away (journalled).
     pub fn clear(&mut self) {
-        for (key, value) in std::mem::take(&mut self.rows) {
-            self.journal.entry(key).or_insert(Some(value));
-        }
+        let rows = std::mem::take(&mut self.rows);
+        self.journal.extend(rows.into_iter().map(|(key, value)| (key, Some(value))));
     }
     /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
-    /// and forgets the journal.
+    /// in the order of the keys, and forgets the journal.
     pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        self.tidy();
+        self.crowded = CROWDED;
         for (key, before) in std::mem::take(&mut self.journal) {
             let now = self.rows.get(&key);
             if now != before.as_ref() {
@@ -89,11 +99,10 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {
-        for (key, before) in std::mem::take(&mut self.journal) {
-            match before {
-                Some(value) => self.rows.insert(key, value),
-                None => self.rows.remove(&key),
-            };
+        self.crowded = CROWDED;
+        // Backwards: what stood before a key's first change comes last, and stays.
+        for (key, before) in std::mem::take(&mut self.journal).into_iter().rev() {
+            self.restore(key, before);
         }
     }
     /// Puts a row that a changelog holds, without a journal entry.
@@ -102,6 +111,20 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
             Some(value) => self.rows.insert(key, value),
             None => self.rows.remove(&key),
         };
+    }
+
+    fn note(&mut self, key: K, before: Option<V>) {
+        if self.journal.len() >= self.crowded {
+            self.tidy();
+            self.crowded = CROWDED.max(2 * self.journal.len());
+        }
+        self.journal.push((key, before));
+    }
+
+    /// Leaves of each key the first change, in the order of the keys.
+    fn tidy(&mut self) {
+        self.journal.sort_by(|a, b| a.0.cmp(&b.0));
+        self.journal.dedup_by(|later, first| later.0 == first.0);
     }
 }
 
@@ -261,6 +284,24 @@ mod tests {
         let mut changes = Vec::new();
         table.commit(|key, value, before| changes.push((*key, value.copied(), before.copied())));
         assert_eq!(changes, [(1, Some("c"), Some("a"))]);
+    }
+
+    #[test]
+    fn a_key_that_changes_often_is_kept_in_the_journal_only_a_few_times() {
+        let mut table = Table::default();
+        table.put(1, 0);
+        table.commit(|_, _, _| {});
+        for round in 1..100_000 {
+            table.put(round % 7, round);
+        }
+        assert!(table.journal.len() <= CROWDED, "{} entries for 7 keys", table.journal.len());
+        let mut other = table.clone();
+        other.roll_back();
+        assert_eq!(other.iter().collect::<Vec<_>>(), [(&1, &0)]);
+        let mut changes = Vec::new();
+        table.commit(|key, _, before| changes.push((*key, before.copied())));
+        assert_eq!(changes.len(), 7);
+        assert_eq!(changes[..2], [(0, None), (1, Some(0))]);
     }
 
     #[derive(Default)]

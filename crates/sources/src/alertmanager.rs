@@ -34,7 +34,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
     };
     let mut events = Vec::with_capacity(alerts.len());
     for item in &alerts {
-        events.extend(alert(item, raw.received_at)?);
+        events.extend(alert(item, SOURCE, raw.received_at)?);
     }
     if events.is_empty() {
         return Err(Refusal::drop("no_incident_alert"));
@@ -42,8 +42,12 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
     Ok(events)
 }
 
-/// One alert. None for those that by convention are no incident: `severity="none"` (`Watchdog` and the like).
-fn alert(node: &Node<'_>, received_at: Timestamp) -> Result<Option<DeliveryEvent>, Refusal> {
+/// One alert, told by Alertmanager or by Grafana. None for those that by convention are no incident: `severity="none"` (`Watchdog` and the like).
+pub(crate) fn alert(
+    node: &Node<'_>,
+    source: &str,
+    received_at: Timestamp,
+) -> Result<Option<DeliveryEvent>, Refusal> {
     let severity_word = node.maybe_text("labels.severity")?;
     if severity_word == Some("none") {
         return Ok(None);
@@ -54,7 +58,7 @@ fn alert(node: &Node<'_>, received_at: Timestamp) -> Result<Option<DeliveryEvent
         "resolved" => (IncidentState::Resolved, ends_at(node)?),
         other => return Err(node.unknown("status", other, "firing, resolved")),
     };
-    let id = format!("alertmanager:{}:{starts_at}", node.text("fingerprint")?);
+    let id = format!("{source}:{}:{starts_at}", node.text("fingerprint")?);
     let tier = match node.maybe_text("labels.environment")? {
         Some(name) => Some(name),
         None => node.maybe_text("labels.env")?,
@@ -70,13 +74,13 @@ fn alert(node: &Node<'_>, received_at: Timestamp) -> Result<Option<DeliveryEvent
     };
     let occurred_at = resolved_at.unwrap_or(starts_at);
     let mut event = record::event(
-        SOURCE,
+        source,
         format!("{id}:{state}"),
         occurred_at,
         received_at,
         EventBody::Incident(Box::new(incident)),
     );
-    event.service = service(node)?;
+    event.service = service(node, source)?;
     Ok(Some(event))
 }
 
@@ -85,7 +89,7 @@ fn ends_at(node: &Node<'_>) -> Result<Option<Timestamp>, Refusal> {
 }
 
 /// The words that alerting rules use. There is no standard: `critical` and `page` wake somebody up.
-fn severity(word: &str) -> Option<Severity> {
+pub(crate) fn severity(word: &str) -> Option<Severity> {
     Some(match word.to_ascii_lowercase().as_str() {
         "page" | "emergency" | "sev1" | "p1" => Severity::Sev1,
         "critical" | "sev2" | "p2" => Severity::Sev2,
@@ -97,13 +101,13 @@ fn severity(word: &str) -> Option<Severity> {
 }
 
 /// The label `service` is a service's name; other labels are aliases that the catalog may claim.
-fn service(node: &Node<'_>) -> Result<Option<Text>, Refusal> {
+fn service(node: &Node<'_>, source: &str) -> Result<Option<Text>, Refusal> {
     if let Some(service) = node.maybe_text("labels.service")? {
         return Ok(Some(Text::new(service)));
     }
     for label in ["labels.app", "labels.app_kubernetes_io_name", "labels.job"] {
         if let Some(value) = node.maybe_text(label)? {
-            return Ok(Some(Text::new(format!("alertmanager:{value}"))));
+            return Ok(Some(Text::new(format!("{source}:{value}"))));
         }
     }
     Ok(None)

@@ -10,12 +10,12 @@
 use crate::encoding::base64_decode;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::purl::ArtifactName;
-use crate::{Refusal, SourceSettings, environment, purl, record};
+use crate::{Refusal, SourceSettings, environment, purl, record, repository};
 use model::event::{
     Artifact, DeliveryEvent, DeploymentEvent, DeploymentState, IncidentEvent, IncidentState, Names,
 };
 use model::raw::RawRecord;
-use model::{EventBody, RepoName, Sha, Text, Timestamp};
+use model::{EventBody, Sha, Text, Timestamp};
 use serde_json::{Value, json};
 
 /// The source's name on its events.
@@ -81,7 +81,7 @@ fn envelope(
 }
 
 /// The data of a CloudEvent in structured mode: JSON, JSON in a text, or that in base64.
-fn data(node: &Node<'_>) -> Result<Value, Refusal> {
+pub(crate) fn data(node: &Node<'_>) -> Result<Value, Refusal> {
     match (node.value().get("data"), node.maybe_text("data_base64")?) {
         (Some(data @ Value::Object(_)), _) => Ok(data.clone()),
         (Some(Value::String(text)), _) => parse(text.as_bytes()),
@@ -89,7 +89,7 @@ fn data(node: &Node<'_>) -> Result<Value, Refusal> {
             let bytes = base64_decode(text);
             parse(&bytes.ok_or_else(|| Refusal::reject("malformed", "field `data_base64` is not base64"))?)
         }
-        _ => Err(Refusal::reject("missing_field", "field `data` is missing: the CDEvent is expected in it")),
+        _ => Err(Refusal::reject("missing_field", "field `data` is missing: the event is expected in it")),
     }
 }
 
@@ -328,17 +328,7 @@ impl<'a> Told<'a> {
             built_at: Some(self.at),
         };
         let mut event = self.event(EventBody::Artifact(body));
-        event.repo = change.maybe_text("source")?.and_then(repo);
+        event.repo = change.maybe_text("source")?.and_then(repository::of_url);
         Ok(vec![event])
     }
-}
-
-/// A repository as host/owner/name, where a change's source is one.
-fn repo(source: &str) -> Option<RepoName> {
-    let rest = source.split_once("://").map_or(source, |(_, rest)| rest);
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let rest = rest.strip_suffix(".git").unwrap_or(rest);
-    let parts: Vec<&str> = rest.split('/').collect();
-    let host = parts.first()?.contains('.');
-    (host && parts.len() >= 3 && parts.iter().all(|part| !part.is_empty())).then(|| RepoName::new(rest))
 }

@@ -3,38 +3,25 @@
 //! Source: GitHub's documentation, "Webhook events and payloads". The event's name comes in the header
 //! `X-GitHub-Event`; without it the body's shape tells. Ids are made of the payload's own ids and times, so
 //! that a redelivery has the id and the content of the first. Deployments told by a release or by a tag have
-//! sources of their own (`github_release`, `github_tag`): the catalog says which of the three counts.
+//! sources of their own (`github_release`, `github_tag`): the catalog says which of the three counts. So have the
+//! artifacts that a package of the container registry tells (`ghcr`).
 
+mod alert;
 mod code;
 mod delivery;
+mod package;
 
+use crate::forge::{Delivery, word};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings};
 use model::event::{DeliveryEvent, RepositoryAction, RepositoryEvent};
 use model::raw::RawRecord;
-use model::{EventBody, RepoName, Timestamp};
+use model::{EventBody, RepoName};
 use serde_json::Value;
 use std::borrow::Cow;
 
 /// The source's name on its events.
 const SOURCE: &str = "github";
-
-/// One delivery, opened.
-struct Delivery<'a> {
-    body: Node<'a>,
-    repo: RepoName,
-    received_at: Timestamp,
-}
-
-impl Delivery<'_> {
-    /// An event of this repository; `about` tells it from the repository's others.
-    fn event(&self, source: &str, about: &str, occurred_at: Timestamp, body: EventBody) -> DeliveryEvent {
-        let id = format!("{}:{about}", self.repo);
-        let mut event = crate::record::event(source, id, occurred_at, self.received_at, body);
-        event.repo = Some(self.repo.clone());
-        event
-    }
-}
 
 /// Reads one delivery.
 pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
@@ -57,6 +44,10 @@ pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<
         }
     };
     let body = Node::root(&value, settings);
+    if matches!(name, "package" | "registry_package") {
+        // A package need not belong to a repository.
+        return package::read(&body, name, record.received_at);
+    }
     let repo = repository(&body)?;
     let delivery = Delivery { body, repo, received_at: record.received_at };
     match name {
@@ -68,18 +59,24 @@ pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<
         "workflow_run" => delivery::workflow_run(&delivery),
         "release" => delivery::release(&delivery),
         "create" => delivery::create(&delivery),
+        "code_scanning_alert" => alert::code_scanning(&delivery),
+        "dependabot_alert" => alert::dependabot(&delivery),
         _ => renamed(&delivery),
     }
 }
 
 /// The events that are read.
 const USED: &[&str] = &[
+    "code_scanning_alert",
     "create",
+    "dependabot_alert",
     "deployment",
     "deployment_status",
+    "package",
     "pull_request",
     "pull_request_review",
     "push",
+    "registry_package",
     "release",
     "repository",
     "workflow_run",
@@ -91,13 +88,11 @@ const UNUSED: &[&str] = &[
     "branch_protection_rule",
     "check_run",
     "check_suite",
-    "code_scanning_alert",
     "commit_comment",
     "content_reference",
     "custom_property",
     "custom_property_values",
     "delete",
-    "dependabot_alert",
     "deploy_key",
     "deployment_protection_rule",
     "deployment_review",
@@ -121,7 +116,6 @@ const UNUSED: &[&str] = &[
     "milestone",
     "org_block",
     "organization",
-    "package",
     "page_build",
     "personal_access_token_request",
     "ping",
@@ -134,7 +128,6 @@ const UNUSED: &[&str] = &[
     "public",
     "pull_request_review_comment",
     "pull_request_review_thread",
-    "registry_package",
     "repository_advisory",
     "repository_dispatch",
     "repository_import",
@@ -190,7 +183,13 @@ fn shape(body: &Value) -> Option<&'static str> {
         (&["ref_type"], "delete"),
         (&["ref", "before", "after"], "push"),
         (&["sha", "state", "context"], "status"),
+        (&["registry_package"], "registry_package"),
+        (&["package"], "package"),
+        (&["alert", "commit_oid"], "code_scanning_alert"),
     ];
+    if body.get("alert").is_some_and(|alert| alert.get("security_advisory").is_some()) {
+        return Some("dependabot_alert");
+    }
     let found = rules.iter().find(|(keys, _)| keys.iter().all(|key| has(key))).map(|(_, name)| *name);
     found.or_else(|| {
         let action = body.get("action").and_then(Value::as_str)?;
@@ -266,11 +265,4 @@ fn renamed(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     let event = RepositoryEvent { action, from: from.map(RepoName::new) };
     let about = format!("repository:{action_word}:{at}");
     Ok(vec![delivery.event(SOURCE, &about, at, EventBody::Repository(event))])
-}
-
-/// A word of a payload as part of a counted reason: only what is short and plain is repeated, so that nobody
-/// can fill the counters with words of their own.
-fn word(text: &str) -> &str {
-    let plain = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if plain { text } else { "other" }
 }

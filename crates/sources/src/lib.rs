@@ -8,18 +8,54 @@
 //! each of its documented events.
 
 mod alertmanager;
+mod argo_rollouts;
+mod argocd;
+mod aws;
+mod azure;
+mod bitbucket;
+mod bitbucket_datacenter;
+mod buildkite;
 mod canonical;
 mod cdevents;
+mod circleci;
+mod datadog;
+mod dockerhub;
 mod encoding;
 mod environment;
+mod flux;
+mod forge;
 mod git;
+mod gitea;
 mod github;
+mod gitlab;
+mod grafana;
+mod harbor;
+mod image;
+mod incidentio;
+mod jenkins;
+mod jira;
+mod kubernetes;
+mod launchdarkly;
 mod message;
 mod node;
+mod object;
+mod opsgenie;
 mod pagerduty;
 mod person;
 mod purl;
 mod record;
+mod repository;
+mod sarif;
+mod sentry;
+mod servicenow;
+mod severity;
+mod snyk;
+mod tags;
+mod tekton;
+mod template;
+mod terraform;
+mod trivy;
+mod unleash;
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -131,6 +167,41 @@ pub const SOURCES: &[Source] = &[
         description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
         read: alertmanager::read,
     },
+    Source {
+        name: "argo_rollouts",
+        description: "Argo Rollouts, by our notification templates or from a watch: revisions as deployments",
+        read: argo_rollouts::read,
+    },
+    Source {
+        name: "argocd",
+        description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
+        read: argocd::read,
+    },
+    Source {
+        name: "aws",
+        description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
+        read: aws::read,
+    },
+    Source {
+        name: "azure",
+        description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
+        read: azure::read,
+    },
+    Source {
+        name: "bitbucket",
+        description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
+        read: bitbucket::read,
+    },
+    Source {
+        name: "bitbucket_datacenter",
+        description: "Bitbucket Data Center's webhooks: code, reviews, tags",
+        read: bitbucket_datacenter::read,
+    },
+    Source {
+        name: "buildkite",
+        description: "Buildkite's webhooks: builds as runs, command steps that deploy as deployments",
+        read: buildkite::read,
+    },
     Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
     Source {
         name: "cdevents",
@@ -138,9 +209,39 @@ pub const SOURCES: &[Source] = &[
         read: cdevents::read,
     },
     Source {
+        name: "circleci",
+        description: "CircleCI's webhooks: workflows as runs, jobs that deploy as deployments",
+        read: circleci::read,
+    },
+    Source {
+        name: "datadog",
+        description: "Datadog's monitor alerts, by our webhook template: incidents",
+        read: datadog::read,
+    },
+    Source {
+        name: "dockerhub",
+        description: "Docker Hub's webhooks: pushed images as artifacts",
+        read: dockerhub::read,
+    },
+    Source {
+        name: "flux",
+        description: "Flux' events: Kustomizations and HelmReleases as deployments",
+        read: flux::read,
+    },
+    Source {
+        name: "ghcr",
+        description: "GitHub's webhooks of packages: images pushed to ghcr.io as artifacts (as in `github`)",
+        read: github::read,
+    },
+    Source {
         name: "git",
         description: "A git history's records: commits, and tags as deployments",
         read: git::read,
+    },
+    Source {
+        name: "gitea",
+        description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
+        read: gitea::read,
     },
     Source {
         name: "github",
@@ -148,9 +249,78 @@ pub const SOURCES: &[Source] = &[
         read: github::read,
     },
     Source {
+        name: "gitlab",
+        description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
+        read: gitlab::read,
+    },
+    Source {
+        name: "grafana",
+        description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
+        read: grafana::read,
+    },
+    Source {
+        name: "harbor",
+        description: "Harbor's webhooks: pushed images as artifacts",
+        read: harbor::read,
+    },
+    Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
+    Source {
+        name: "jenkins",
+        description: "Jenkins' Notification plugin: builds as runs and deployments",
+        read: jenkins::read,
+    },
+    Source {
+        name: "jira",
+        description: "Jira and Jira Service Management: issues and alerts as incidents",
+        read: jira::read,
+    },
+    Source {
+        name: "kubernetes",
+        description: "Kubernetes objects from a watch (Deployments, sets) and exported events: rollouts",
+        read: kubernetes::read,
+    },
+    Source {
+        name: "launchdarkly",
+        description: "LaunchDarkly's webhooks: flag changes",
+        read: launchdarkly::read,
+    },
+    Source {
+        name: "opsgenie",
+        description: "Opsgenie's webhooks: alerts as incidents",
+        read: opsgenie::read,
+    },
+    Source {
         name: "pagerduty",
         description: "PagerDuty's webhooks, version 3: incidents",
         read: pagerduty::read,
+    },
+    Source { name: "sarif", description: "SARIF 2.1.0: findings of static analysis", read: sarif::read },
+    Source { name: "sentry", description: "Sentry's metric alerts: incidents", read: sentry::read },
+    Source {
+        name: "servicenow",
+        description: "ServiceNow's incidents, by our business rule",
+        read: servicenow::read,
+    },
+    Source { name: "snyk", description: "Snyk's webhooks: findings", read: snyk::read },
+    Source {
+        name: "tekton",
+        description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
+        read: tekton::read,
+    },
+    Source {
+        name: "terraform",
+        description: "HCP Terraform's notifications: runs that apply, as deployments",
+        read: terraform::read,
+    },
+    Source {
+        name: "trivy",
+        description: "Trivy's reports: findings, and the commits of images",
+        read: trivy::read,
+    },
+    Source {
+        name: "unleash",
+        description: "Unleash's webhook, by its own body or our template: flag changes",
+        read: unleash::read,
     },
 ];
 

@@ -108,6 +108,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An object that must be there under a key that has dots in it.
+    pub(crate) fn entry_object(&self, key: &str) -> Result<Node<'a>, Refusal> {
+        match self.value.get(key) {
+            Some(value @ Value::Object(_)) => Ok(Self { value, path: self.name(key), zone: self.zone }),
+            None | Some(Value::Null) => Err(self.missing(key, "an object")),
+            Some(other) => Err(self.wrong(key, "an object", other)),
+        }
+    }
+
     /// The elements of a list that may be there.
     pub(crate) fn maybe_items(&self, path: &str) -> Result<Option<Vec<Node<'a>>>, Refusal> {
         match self.find(path) {
@@ -158,6 +167,38 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A text under a key that has dots in it, as labels have: `metadata.labels` and `app.kubernetes.io/name`.
+    pub(crate) fn maybe_entry(&self, path: &str, key: &str) -> Result<Option<&'a str>, Refusal> {
+        match self.find(path).and_then(|map| map.get(key)) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
+            Some(other) => Err(self.wrong(&format!("{path}[{key:?}]"), "a text", other)),
+        }
+    }
+
+    /// The text at the first of several paths that has one.
+    pub(crate) fn first_text(&self, paths: &[&str]) -> Result<Option<&'a str>, Refusal> {
+        for path in paths {
+            if let Some(text) = self.maybe_text(path)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A text, or a number as text: ids that a vendor writes both ways.
+    pub(crate) fn maybe_id(&self, path: &str) -> Result<Option<String>, Refusal> {
+        match self.find(path) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            _ => Ok(self.maybe_text(path)?.map(str::to_owned)),
+        }
+    }
+
+    /// An id as text or number that must be there.
+    pub(crate) fn id(&self, path: &str) -> Result<String, Refusal> {
+        self.maybe_id(path)?.ok_or_else(|| self.missing(path, "an id"))
+    }
+
     /// A flag that may be there.
     pub(crate) fn flag(&self, path: &str) -> Result<Option<bool>, Refusal> {
         match self.find(path) {
@@ -171,6 +212,11 @@ impl<'a> Node<'a> {
     pub(crate) fn number(&self, path: &str) -> Result<u64, Refusal> {
         let Some(value) = self.find(path) else { return Err(self.missing(path, "a whole number")) };
         value.as_u64().ok_or_else(|| self.wrong(path, "a whole number, 0 or more,", value))
+    }
+
+    /// A whole number, 0 or more, that may be there.
+    pub(crate) fn maybe_number(&self, path: &str) -> Result<Option<u64>, Refusal> {
+        if self.has(path) { self.number(path).map(Some) } else { Ok(None) }
     }
 
     /// A commit id in full (40 or 64 hexadecimal digits) that must be there.
@@ -213,6 +259,23 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A time as Ruby prints it, `2016-08-12 15:23:28 UTC` or `2021-04-28 21:50:00 +0200`, or as RFC 3339
+    /// text, that must be there.
+    pub(crate) fn ruby_time(&self, path: &str) -> Result<Timestamp, Refusal> {
+        self.maybe_ruby_time(path)?.ok_or_else(|| self.missing(path, "a time"))
+    }
+
+    /// The same, where it may be there.
+    pub(crate) fn maybe_ruby_time(&self, path: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(Value::String(text)) = self.find(path) else { return self.maybe_time(path) };
+        let rewritten = match text.rsplit_once(' ') {
+            Some((local, "UTC")) => format!("{local}Z"),
+            Some((local, offset)) if offset.starts_with(['+', '-']) => format!("{local}{offset}"),
+            _ => return self.maybe_time(path),
+        };
+        self.parse_time(&rewritten).map(Some).map_err(|error| self.bad_time(path, &error))
+    }
+
     /// A time in Unix seconds that must be there.
     pub(crate) fn unix_time(&self, path: &str) -> Result<Timestamp, Refusal> {
         self.maybe_unix_time(path)?.ok_or_else(|| self.missing(path, "a time in Unix seconds"))
@@ -223,11 +286,44 @@ impl<'a> Node<'a> {
         match self.find(path) {
             None => Ok(None),
             Some(value) => {
-                let seconds = value.as_i64().ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
+                // `1.417566161e+09` is a whole number too.
+                let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64);
+                let seconds = value.as_i64().or_else(|| value.as_f64().and_then(whole));
+                let seconds = seconds.ok_or_else(|| self.wrong(path, "whole Unix seconds", value))?;
                 let time = Timestamp::from_seconds(seconds).map_err(|error| self.bad_time(path, &error))?;
                 Ok(Some(time))
             }
         }
+    }
+
+    /// A time in Unix milliseconds that may be there.
+    pub(crate) fn maybe_unix_millis(&self, path: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(value) = self.find(path) else { return Ok(None) };
+        let millis = value.as_i64().ok_or_else(|| self.wrong(path, "whole Unix milliseconds", value))?;
+        let out_of_range = || {
+            let name = self.name(path);
+            let detail =
+                format!("field `{name}`: {millis} is no time in Unix milliseconds of the years 1970 to 2261");
+            Refusal::reject("bad_time", detail)
+        };
+        let time = millis.checked_mul(1_000).map(Timestamp::from_micros).ok_or_else(out_of_range)?;
+        if time < Timestamp::MIN || time > Timestamp::MAX { Err(out_of_range()) } else { Ok(Some(time)) }
+    }
+
+    /// A time in Unix milliseconds that must be there.
+    pub(crate) fn unix_millis(&self, path: &str) -> Result<Timestamp, Refusal> {
+        self.maybe_unix_millis(path)?.ok_or_else(|| self.missing(path, "a time in Unix milliseconds"))
+    }
+
+    /// A time in Unix milliseconds, written as a number or as a text, that must be there.
+    pub(crate) fn millis_text(&self, path: &str) -> Result<Timestamp, Refusal> {
+        let Some(text) = self.find(path).and_then(Value::as_str) else { return self.unix_millis(path) };
+        let millis = text.trim().parse::<i64>().ok().and_then(|millis| millis.checked_mul(1_000));
+        let time = millis.map(Timestamp::from_micros);
+        time.filter(|time| (Timestamp::MIN..=Timestamp::MAX).contains(time)).ok_or_else(|| {
+            let name = self.name(path);
+            Refusal::reject("bad_time", format!("field `{name}`: {text:?} is no time in Unix milliseconds"))
+        })
     }
 
     /// A time that the vendor gives as Unix seconds in some events and as text in others.

@@ -4,7 +4,7 @@
 //! as it stands; the person who acted (`agent`) is not read.
 
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{Refusal, SourceSettings, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, IncidentId, Text};
@@ -37,7 +37,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
     };
     let occurred_at = event.time("occurred_at")?;
     let incident = IncidentEvent {
-        severity: severity(&data)?,
+        severity: priority(&data)?,
         detected_at: Some(data.time("created_at")?),
         // Later changes of a resolved incident carry no word of when it was resolved.
         resolved_at: (kind == "incident.resolved").then_some(occurred_at),
@@ -70,18 +70,9 @@ fn unused(kind: &str) -> &'static str {
 
 /// By the priority's name: `P1` to `P5`, or `SEV-1` to `SEV-5`. The urgency (high, low) says who is woken up,
 /// not how bad it is: without a priority the severity is unknown.
-fn severity(data: &Node<'_>) -> Result<Option<Severity>, Refusal> {
+fn priority(data: &Node<'_>) -> Result<Option<Severity>, Refusal> {
     let Some(name) = data.maybe_text("priority.summary")? else { return Ok(None) };
-    let name = name.trim().to_ascii_uppercase();
-    let rest = name.strip_prefix("SEV").or_else(|| name.strip_prefix('P')).unwrap_or_default();
-    Ok(match rest.trim_start_matches(['-', ' ']) {
-        "1" => Some(Severity::Sev1),
-        "2" => Some(Severity::Sev2),
-        "3" => Some(Severity::Sev3),
-        "4" => Some(Severity::Sev4),
-        "5" => Some(Severity::Sev5),
-        _ => None,
-    })
+    Ok(severity::ranked(name))
 }
 
 /// The incident that this one was merged into: another record of the same.

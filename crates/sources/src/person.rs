@@ -29,6 +29,39 @@ pub(crate) fn commit_author(node: &Node<'_>, path: &str) -> Result<Option<Author
     Ok(Some(AuthorKind::Human))
 }
 
+/// The kind by the name of an account or of a commit's author, where a forge tells nothing but that.
+///
+/// A program is what has the word `bot` last (`renovate-bot`, `Renovate Bot`, `dependabot[bot]`), and what
+/// GitLab makes for access tokens and services: `project_7_bot_…`, `group_7_bot_…`, `service_account_…`.
+pub(crate) fn by_name(name: &str) -> AuthorKind {
+    let lower = name.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let token = matches!(words.as_slice(), ["project" | "group", _, "bot", ..] | ["service", "account", ..]);
+    if token || words.last() == Some(&"bot") { AuthorKind::Bot } else { AuthorKind::Human }
+}
+
 fn is_bot(name: &str) -> bool {
     name.ends_with("[bot]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_a_program_from_a_person() {
+        for name in [
+            "dependabot[bot]",
+            "renovate-bot",
+            "Renovate Bot",
+            "project_7_bot_0a1b",
+            "service_account_group_1_a",
+        ] {
+            assert_eq!(by_name(name), AuthorKind::Bot, "{name}");
+        }
+        for name in ["Jane Abbot", "bot-lover", "jane", "", "project manager"] {
+            assert_eq!(by_name(name), AuthorKind::Human, "{name}");
+        }
+    }
 }

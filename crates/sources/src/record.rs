@@ -26,6 +26,22 @@ pub(crate) fn event(
     }
 }
 
+/// The same moment, so many microseconds later. Vendors tell states by whole seconds, and of two within one the
+/// later word must win in whatever order they arrive: what follows has the greater step.
+pub(crate) fn later(at: Timestamp, step: i64) -> Timestamp {
+    Timestamp::from_micros(at.micros().saturating_add(step))
+}
+
+/// When a later word about a thing occurred. Vendors tell whole seconds, and a start and an end within one of
+/// them would be told at the same time; the later word must win in whatever order the two arrive, so it is
+/// told a microsecond later.
+pub(crate) fn after(at: Timestamp, earlier: Option<Timestamp>) -> Timestamp {
+    match earlier {
+        Some(earlier) if at == earlier => Timestamp::from_micros(at.micros() + 1),
+        _ => at,
+    }
+}
+
 /// A deployment of which only the id, the environment and the state are known.
 pub(crate) fn deployment(id: &str, environment: &str, state: DeploymentState) -> DeploymentEvent {
     DeploymentEvent {

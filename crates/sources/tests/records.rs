@@ -19,9 +19,9 @@ const SHA: &str = "83705cb791254b331b27f7719f5adae083ac3b13";
 #[test]
 fn a_source_that_nobody_knows_is_refused_with_the_known_ones() {
     rejected(
-        outcome("jenkins", &[], "{}"),
+        outcome("sourceforge", &[], "{}"),
         "unknown_source",
-        &["jenkins", "canonical", "github", "pagerduty"],
+        &["sourceforge", "canonical", "github", "pagerduty"],
     );
 }
 

@@ -29,7 +29,6 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     }
     let stages = stages(&command.stages)?;
     let loads = stages.contains(&Stage::Load);
-    publish_first(settings, brokers)?;
     // One process owns the data folder; the engine in it is for the process that loads.
     let folder =
         (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
@@ -42,6 +41,9 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         (None, Some(server)) => ClickHouse::served(server.url.clone())?,
         (None, None) => ClickHouse::served(String::new())?,
     };
+    // Heard from here on: whoever stops it while it starts gets an orderly end.
+    let stop = stop_signal(&clickhouse);
+    publish_first(settings, brokers)?;
     let client = match &settings.clickhouse {
         Some(server) => {
             if loads {
@@ -61,7 +63,6 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),
     };
-    let stop = stop_signal(&clickhouse);
     let mut running = Running::start(&plan)?;
     let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;

@@ -17,11 +17,12 @@ pub use partition::TaskId;
 use catalog::Catalog;
 use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partition_of, route};
 use model::fact::{Row, RowChange, RowKey};
+use model::metric::Window;
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text, Timestamp};
 use sources::{Outcome, Rejection, SourceSettings};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use windows::Aggregator;
 
@@ -62,8 +63,8 @@ pub struct Topology {
     /// Tasks that have something to settle although their inbox is empty: a new catalog.
     unsettled: bool,
     aggregators: Vec<Aggregator>,
-    /// Each row's last change, per task: a row belongs to the task that wrote it.
-    rows: BTreeMap<(RowKey, TaskId), RowChange>,
+    /// Changed rows in the order in which they came: of one key and task the last one counts.
+    rows: Vec<((RowKey, TaskId), RowChange)>,
     events: Vec<Arc<DeliveryEvent>>,
     dead_letters: Vec<DeadLetter>,
 }
@@ -71,6 +72,16 @@ pub struct Topology {
 impl Topology {
     /// Empty tasks, `partitions` of each stage that has state.
     pub fn new(definitions: Definitions, catalog: Arc<Catalog>, partitions: u32) -> Self {
+        Self::with_windows(definitions, catalog, partitions, Window::ALL)
+    }
+
+    /// As [`Self::new`], with these windows only: what a window costs is measured with it.
+    pub fn with_windows(
+        definitions: Definitions,
+        catalog: Arc<Catalog>,
+        partitions: u32,
+        windows: &[Window],
+    ) -> Self {
         let tasks = partitions.max(1);
         // The zone was checked when the configuration was read.
         let calendar = || Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
@@ -81,9 +92,9 @@ impl Topology {
                 .collect(),
             inboxes: (0..tasks).map(|_| VecDeque::new()).collect(),
             unsettled: false,
-            aggregators: (0..tasks).map(|_| Aggregator::new(calendar())).collect(),
+            aggregators: (0..tasks).map(|_| Aggregator::with_windows(calendar(), windows)).collect(),
             repositories: BTreeSet::new(),
-            rows: BTreeMap::new(),
+            rows: Vec::new(),
             events: Vec::new(),
             dead_letters: Vec::new(),
             definitions,
@@ -243,10 +254,7 @@ impl Topology {
             changelog.extend(entries.drain(..).map(|entry| (TaskId::aggregate(index), entry)));
         }
         Batch {
-            rows: std::mem::take(&mut self.rows)
-                .into_iter()
-                .map(|((_, task), change)| (task, change))
-                .collect(),
+            rows: last_of_each(std::mem::take(&mut self.rows)),
             events: std::mem::take(&mut self.events),
             dead_letters: std::mem::take(&mut self.dead_letters),
             changelog,
@@ -295,6 +303,20 @@ impl Topology {
     pub fn facts(&self) -> impl Iterator<Item = &Row> {
         self.correlators.iter().flat_map(Correlator::published)
     }
+}
+
+/// The last change of each key and task, in their order.
+fn last_of_each(mut rows: Vec<((RowKey, TaskId), RowChange)>) -> Vec<(TaskId, RowChange)> {
+    // Each stage gives out its rows nearly in order: a stable sort finds the runs and merges them.
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut last: Vec<((RowKey, TaskId), RowChange)> = Vec::with_capacity(rows.len());
+    for (key, change) in rows {
+        match last.last_mut() {
+            Some((stands, row)) if *stands == key => *row = change,
+            _ => last.push((key, change)),
+        }
+    }
+    last.into_iter().map(|((_, task), change)| (task, change)).collect()
 }
 
 fn dead_letter(record: &RawRecord, rejection: &Rejection) -> DeadLetter {

@@ -142,7 +142,7 @@ impl Aggregator {
                     after.distinct += 1;
                 }
                 Some(count) if count + times == 0 => {
-                    self.samples.take(&id);
+                    self.samples.remove(&id);
                     after.distinct -= 1;
                 }
                 Some(count) => {
@@ -151,7 +151,7 @@ impl Aggregator {
             }
         }
         if after.is_zero() {
-            self.panes.take(pane);
+            self.panes.remove(pane);
         } else {
             self.panes.put(pane.clone(), after);
         }
@@ -213,9 +213,9 @@ impl Aggregator {
         for (index, _) in marks {
             let pane = series.pane(index);
             out.push(self.pane_change(&pane));
-            self.marks.take(&pane);
+            self.marks.remove(&pane);
         }
-        self.owed.take(series);
+        self.owed.remove(series);
         self.touched.remove(series);
     }
 

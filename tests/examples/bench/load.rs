@@ -3,9 +3,9 @@
 use crate::import::BATCH;
 use crate::{Stage, input, memory};
 use embedded_clickhouse::{Engine, Server, locate};
-use model::{DeliveryEvent, Timestamp};
+use model::{Text, Timestamp};
 use topology::{Batch, Topology};
-use warehouse::{Compression, Database, Limits, Loader, Target, migrate};
+use warehouse::{Compression, Database, Limits, Loader, Stamp, Target, migrate};
 
 pub fn measure(case: &str) -> Vec<Stage> {
     let mut input = input::open(case);
@@ -29,6 +29,7 @@ pub fn measure(case: &str) -> Vec<Stage> {
     }
     batches.push(whole.time(base, || {
         topology.settle(true);
+        topology.punctuate(Timestamp::from_seconds(1_790_000_000).unwrap());
         topology.commit()
     }));
     drop(topology);
@@ -45,10 +46,6 @@ fn load(batches: &[Batch]) -> Vec<Stage> {
         (Stage::new("open ClickHouse, make its tables"), Stage::new("load into ClickHouse"));
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let events: Vec<Vec<DeliveryEvent>> = batches
-        .iter()
-        .map(|batch| batch.events.iter().map(|event| event.as_ref().clone()).collect())
-        .collect();
     let base = memory::resident();
     let (engine, server, client) = open.time(base, || {
         let engine = Engine::open(folder.path()).expect("the engine");
@@ -63,14 +60,17 @@ fn load(batches: &[Batch]) -> Vec<Stage> {
     });
     open.items = 1;
     let mut loader = Loader::new(client, Limits::default());
-    for (rev, (batch, events)) in (1_u64..).zip(batches.iter().zip(&events)) {
-        let at = Timestamp::from_seconds(1_790_000_000).unwrap();
-        load.items += batch.rows.len() + events.len();
+    let definition = Text::new("bench");
+    for (rev, batch) in (1_u64..).zip(batches) {
+        let computed_at = Timestamp::from_seconds(1_790_000_000).unwrap();
+        let stamp = |task| Stamp { task, rev, computed_at };
+        load.items += batch.rows.len() + batch.events.len();
         load.time(base, || {
-            runtime.block_on(async {
-                loader.load(rev, at, &batch.rows).await.expect("rows");
-                loader.load_events(rev, at, events).await.expect("events");
-            });
+            for (task, change) in &batch.rows {
+                loader.push(change, stamp(task.partition()), &definition);
+            }
+            batch.events.iter().for_each(|event| loader.push_event(event, stamp(0)));
+            runtime.block_on(loader.flush()).expect("rows and events");
         });
     }
     runtime.block_on(server.stop());

@@ -12,6 +12,7 @@ mod input;
 mod load;
 mod memory;
 mod tasks;
+mod whole;
 mod window;
 
 use serde_json::{Value, json};
@@ -60,18 +61,19 @@ fn report(rounds: usize) {
     }
     eprintln!("measuring: windows, then a tenfold history");
     let (window, history) = (alone(&["window"]), alone(&["history"]));
-    let tables = [
-        json!({
-            "title": "Import by stage (medians; peak: most memory while the stage ran, above what reading the input takes)",
-            "columns": ["input", "stage", "records or rows", "seconds", "per second", "peak MiB"],
-            "rows": rows,
-        }),
-        window["table"].clone(),
-        history["table"].clone(),
-    ];
-    let limits: Vec<&Value> =
-        [&window, &history].into_iter().flat_map(|measured| measured["limits"].as_array().unwrap()).collect();
-    println!("{:#}", json!({"tables": tables, "limits": limits}));
+    let import = json!({
+        "title": "Import by stage (medians; peak: most memory while the stage ran, above what reading the input takes)",
+        "columns": ["input", "stage", "records or rows", "seconds", "per second", "peak MiB"],
+        "rows": rows,
+    });
+    let of = |key: &str| {
+        let measured = [&window, &history].into_iter();
+        measured
+            .flat_map(|measured| measured[key].as_array().expect("a list").clone())
+            .collect::<Vec<Value>>()
+    };
+    let tables: Vec<Value> = std::iter::once(import).chain(of("tables")).collect();
+    println!("{:#}", json!({"tables": tables, "limits": of("limits")}));
 }
 
 /// Runs a part of the bench in a process of its own.

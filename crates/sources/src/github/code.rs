@@ -1,6 +1,7 @@
 //! Pushes, pull requests and reviews.
 
-use super::{Delivery, SOURCE, delivery, word};
+use super::{SOURCE, delivery};
+use crate::forge::{Delivery, paths, word};
 use crate::node::Node;
 use crate::{Refusal, message, person};
 use model::event::{
@@ -78,17 +79,6 @@ fn commit_event(delivery: &Delivery<'_>, node: &Node<'_>, at: Timestamp) -> Resu
         is_merge: message::is_merge(text),
     };
     Ok(delivery.event(SOURCE, &format!("commit:{sha}:{at}"), at, EventBody::Commit(commit)))
-}
-
-/// What a commit added, removed and modified, sorted. Unknown when none of the three lists is there.
-fn paths(node: &Node<'_>) -> Result<Option<Vec<Text>>, Refusal> {
-    let mut paths: Option<BTreeSet<&str>> = None;
-    for list in ["added", "removed", "modified"] {
-        if let Some(found) = node.maybe_texts(list)? {
-            paths.get_or_insert_default().extend(found);
-        }
-    }
-    Ok(paths.map(|paths| paths.into_iter().map(Text::new).collect()))
 }
 
 /// A pull request as it stands: every action carries it whole.

@@ -1,6 +1,7 @@
 //! Deployments (by GitHub's own deployments, by releases and by tags) and workflow runs.
 
-use super::{Delivery, SOURCE, word};
+use super::SOURCE;
+use crate::forge::{Delivery, word};
 use crate::node::{Node, is_full_sha};
 use crate::{Refusal, message, person, record};
 use model::event::{

@@ -3,6 +3,7 @@
 
 use model::raw::{Origin, RawRecord};
 use model::{DeliveryEvent, Text, Timestamp};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use streamgauge_sources::{Outcome, SourceSettings, read};
 
@@ -52,7 +53,7 @@ pub fn rejected(outcome: Outcome, reason: &str, words: &[&str]) {
 }
 
 /// A field of an event's JSON, by a path of keys and indexes joined by dots; `null` where it is absent.
-pub fn field(event: &DeliveryEvent, path: &str) -> serde_json::Value {
+pub fn field(event: &DeliveryEvent, path: &str) -> Value {
     let json = model::json::to_value(event);
     json.pointer(&format!("/{}", path.replace('.', "/"))).cloned().unwrap_or_default()
 }
@@ -107,4 +108,79 @@ pub fn golden(name: &Path, found: &str) -> Result<(), String> {
         Ok(expected) => Err(format!("{}:\nexpected {expected}\nfound {found}", name.display())),
         Err(error) => Err(format!("{}: {error} (UPDATE_GOLDEN=1 writes it)", name.display())),
     }
+}
+
+/// A delivery of `tests/payloads`.
+pub struct Delivery {
+    /// Below `tests/payloads`: `gitlab/push.json`.
+    pub name: PathBuf,
+    pub source: String,
+    pub header_values: Vec<(String, String)>,
+    pub settings: SourceSettings,
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        self.header_values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// What it becomes when it is received at that time.
+    pub fn told(&self, received_at: Timestamp) -> Outcome {
+        let mut record = record(&self.source, &self.headers(), &self.body);
+        record.received_at = received_at;
+        read(&record, &self.settings)
+    }
+}
+
+/// Where the deliveries lie that this project wrote itself.
+pub fn payload_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads")
+}
+
+/// Every delivery of `tests/payloads`. A file is a body, or an object of `headers`, `time_zone` (the source's) and
+/// `body`; such a body that is a text is delivered as it stands.
+pub fn deliveries() -> Vec<Delivery> {
+    let folder = payload_folder();
+    let delivery = |path: PathBuf| {
+        let name = path.strip_prefix(&folder).unwrap().to_path_buf();
+        let whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let wrapped = whole.as_object().is_some_and(|keys| {
+            let own = |key: &String| ["headers", "time_zone", "body"].contains(&key.as_str());
+            keys.contains_key("body") && keys.keys().all(own)
+        });
+        let part = |key: &str| if wrapped { whole[key].clone() } else { Value::Null };
+        let headers = part("headers");
+        let headers = headers.as_object().into_iter().flatten();
+        let body = if wrapped { &whole["body"] } else { &whole };
+        Delivery {
+            source: name.components().next().unwrap().as_os_str().to_str().unwrap().to_owned(),
+            name,
+            header_values: headers
+                .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
+            settings: SourceSettings {
+                default_time_zone: part("time_zone").as_str().map(str::to_owned),
+                ..SourceSettings::default()
+            },
+            body: body.as_str().map_or_else(|| body.to_string(), str::to_owned).into_bytes(),
+        }
+    };
+    files(&folder).into_iter().map(delivery).collect()
+}
+
+/// What becomes of the delivery of that name (`gitlab/push`) in `tests/payloads`, after a change to its body.
+pub fn told_of(name: &str, change: impl FnOnce(&mut Value)) -> Outcome {
+    let wanted = PathBuf::from(format!("{name}.json"));
+    let delivery = deliveries().into_iter().find(|delivery| delivery.name == wanted);
+    let delivery = delivery.unwrap_or_else(|| panic!("no delivery is called {name}"));
+    let mut body: Value = serde_json::from_slice(&delivery.body).unwrap();
+    change(&mut body);
+    outcome(&delivery.source, &delivery.headers(), body.to_string())
+}
+
+/// The events that a delivery of `tests/payloads` becomes.
+pub fn events_of(name: &str) -> Vec<DeliveryEvent> {
+    emitted(told_of(name, |_| {}))
 }

@@ -205,7 +205,7 @@ stored!(
 impl From<&DeliveryEvent> for EventRow {
     fn from(event: &DeliveryEvent) -> Self {
         // The same bytes as `DeliveryEvent::content_hash` hashes, made once.
-        let body = model::json::to_value(event).to_string();
+        let body = model::json::to_text(event);
         let hash = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
             event_id: event.id.clone(),

@@ -1,0 +1,145 @@
+//! Raw events of a made-up organisation, and the tables that the embedded run makes of them.
+
+use generate::{Options, catalog_toml};
+use model::raw::RawRecord;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Every view that is compared.
+const VIEWS: [&str; 16] = [
+    "deployments",
+    "changes",
+    "pull_requests",
+    "incidents",
+    "pipeline_runs",
+    "flag_changes",
+    "scans",
+    "parked_events",
+    "data_quality",
+    "dora_steps",
+    "panes",
+    "events",
+    "services",
+    "teams",
+    "scopes",
+    "definitions",
+];
+
+/// Whether the sizes of the acceptance are asked for.
+pub fn full() -> bool {
+    std::env::var_os("STREAMGAUGE_FULL").is_some()
+}
+
+/// An organisation with its folder.
+pub struct Organisation {
+    pub folder: tempfile::TempDir,
+    pub records: Vec<RawRecord>,
+    pub expected: String,
+}
+
+impl Organisation {
+    /// Generates its records, and imports them embedded.
+    pub fn new(services: u32, days: u32) -> Self {
+        let options = Options { services, days, ..Options::default() };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("catalog.toml"), catalog_toml(&options)).unwrap();
+        let events = folder.path().join("events.ndjson");
+        let generated = program(folder.path())
+            .args(["generate", "--services", &services.to_string(), "--days", &days.to_string()])
+            .stdout(std::fs::File::create(&events).unwrap())
+            .status()
+            .unwrap();
+        assert!(generated.success());
+        let imported = program(folder.path())
+            .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
+            .output()
+            .unwrap();
+        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        let told = program(folder.path())
+            .args(["--data", "embedded", "sql", &digest_query(), "--format", "TSV"])
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let records = generate::generate(&options).collect();
+        Self { folder, records, expected: String::from_utf8(told.stdout).unwrap() }
+    }
+
+    pub fn catalog(&self) -> PathBuf {
+        self.folder.path().join("catalog.toml")
+    }
+
+    /// What differs between the tables that are expected and those of a database.
+    pub fn difference(&self, found: &str) -> String {
+        let expected: Vec<&str> = self.expected.lines().collect();
+        let lines: Vec<String> = found
+            .lines()
+            .zip(&expected)
+            .filter(|(found, expected)| found != *expected)
+            .map(|(found, expected)| format!("embedded {expected} but Kafka {found}"))
+            .collect();
+        format!("{} of {} tables differ:\n{}", lines.len(), expected.len(), lines.join("\n"))
+    }
+
+    /// One view's rows, as the embedded run made them.
+    pub fn rows(&self, view: &str) -> Vec<String> {
+        let query = rows_query(view);
+        let told =
+            program(self.folder.path()).args(["--data", "embedded", "sql", &query, "--format", "TSV"]).output();
+        String::from_utf8(told.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The views whose digests differ.
+    pub fn differing(&self, found: &str) -> Vec<&'static str> {
+        let pairs = found.lines().zip(self.expected.lines()).zip(VIEWS);
+        pairs.filter(|((found, expected), _)| found != expected).map(|(_, view)| view).collect()
+    }
+}
+
+pub fn rows_query(view: &str) -> String {
+    format!("SELECT * EXCEPT (rev, computed_at) FROM {view} ORDER BY ALL LIMIT 200000")
+}
+
+/// Each view's number of rows and a hash of their content, whatever their order.
+pub fn digest_query() -> String {
+    let views: Vec<String> = VIEWS
+        .iter()
+        .enumerate()
+        .map(|(at, view)| {
+            format!(
+                "SELECT {at} AS at, '{view}' AS view, count() AS rows, \
+                 sum(cityHash64(toString(tuple(* EXCEPT (rev, computed_at))))) AS hash FROM {view}"
+            )
+        })
+        .collect();
+    format!("SELECT * FROM ({}) ORDER BY at", views.join(" UNION ALL "))
+}
+
+/// The program, in a folder, with nothing of the caller's environment that could change it.
+pub fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    command.current_dir(folder).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// The same records in another order, each `copies` times; the same for the same seed.
+pub fn shuffled(records: &[RawRecord], copies: usize, seed: u64) -> Vec<RawRecord> {
+    let mut order: Vec<usize> = (0..records.len() * copies).map(|at| at % records.len()).collect();
+    let mut random = Random(seed);
+    for at in (1..order.len()).rev() {
+        order.swap(at, random.below(at + 1));
+    }
+    order.into_iter().map(|at| records[at].clone()).collect()
+}
+
+/// A small generator of numbers (splitmix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
+    }
+}

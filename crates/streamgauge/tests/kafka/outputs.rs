@@ -1,0 +1,77 @@
+//! What stands in the topics between the stages, as a reader of committed records sees it.
+
+use kafka::KafkaSettings;
+use kafka::client;
+use model::DeliveryEvent;
+use model::raw::RawRecord;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use sources::{Outcome, SourceSettings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Hands every committed record of a topic to `each`.
+pub fn read_all(settings: &KafkaSettings, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
+    let mut config = client::reader(settings);
+    config.set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let partitions = metadata.topics()[0].partitions().len();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, i32::try_from(partition).unwrap(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let mut ended = BTreeSet::new();
+    while ended.len() < partitions {
+        match consumer.poll(Duration::from_secs(20)).expect("records or the end within 20 s") {
+            Ok(message) => each(&message),
+            Err(KafkaError::PartitionEOF(partition)) => _ = ended.insert(partition),
+            Err(error) => panic!("{topic}: {error}"),
+        }
+    }
+}
+
+/// Every event is told to each of its homes as often as the records tell it: none is missing or there twice. (The
+/// records themselves hold redeliveries, as vendors send them.)
+pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) {
+    let mut expected: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for record in records {
+        if let Outcome::Emit(events) = sources::read(record, &SourceSettings::default()) {
+            for event in events {
+                *expected.entry((event.source.to_string(), event.id.to_string())).or_default() += 1;
+            }
+        }
+    }
+    let mut found: BTreeMap<(String, String), BTreeMap<i32, u32>> = BTreeMap::new();
+    read_all(settings, &settings.topics.events, |message| {
+        let event: DeliveryEvent = model::avro::decode(message.payload().unwrap()).unwrap();
+        let id = (event.source.to_string(), event.id.to_string());
+        *found.entry(id).or_default().entry(message.partition()).or_default() += 1;
+    });
+    let wrong: Vec<_> = expected
+        .iter()
+        .map(|(id, times)| (id, times, found.get(id)))
+        .filter(|(_, times, tasks)| !tasks.is_some_and(|tasks| tasks.values().all(|told| told == *times)))
+        .take(5)
+        .collect();
+    assert!(wrong.is_empty(), "events that were not told as often as the records tell them: {wrong:?}");
+    assert_eq!(found.len(), expected.len());
+}
+
+/// A row's versions rise, so none was written twice.
+pub fn expect_versions_to_rise(settings: &KafkaSettings) {
+    for topic in [&settings.topics.facts, &settings.topics.metrics] {
+        let mut last: BTreeMap<(i32, Vec<u8>), u64> = BTreeMap::new();
+        read_all(settings, topic, |message| {
+            let header = message.headers().unwrap().iter().find(|header| header.key == "rev").unwrap();
+            let rev = u64::from_be_bytes(header.value.unwrap().try_into().unwrap());
+            let key = (message.partition(), message.key().unwrap().to_vec());
+            if let Some(before) = last.insert(key, rev) {
+                assert!(before < rev, "{topic}: version {rev} after {before} of {:?}", message.key_view::<str>());
+            }
+        });
+    }
+}
