@@ -157,6 +157,7 @@ fn of_stage(settings: &KafkaSettings, stage: Stage) -> Vec<Need> {
     // Every stage counts the partitions of the topics between the stages.
     topics.by_task().iter().for_each(|topic| needs.exact(Resource::Topic, topic, Describe));
     needs.exact(Resource::Group, &topics.group(stage), Read);
+    needs.exact(Resource::Group, &topics.reader_group(), Describe);
     if stage != Stage::Load {
         needs.prefixed(Resource::TransactionalId, topics.transactional_id(stage, ""), Write);
     }
@@ -271,6 +272,11 @@ mod tests {
         assert_eq!(patterns.len(), all.len());
         let raw = all.iter().find(|rule| rule.pattern.name == "acme.raw.").unwrap();
         assert!(raw.pattern.prefixed && raw.operations == BTreeSet::from([Operation::Read]));
-        assert!(all.iter().all(|rule| !rule.operations.contains(&Operation::Describe)), "implied: {all:?}");
+        let alone: Vec<&str> = all
+            .iter()
+            .filter(|rule| rule.operations.contains(&Operation::Describe))
+            .map(|rule| rule.pattern.name.as_str())
+            .collect();
+        assert_eq!(alone, ["acme.reader"], "elsewhere it is implied");
     }
 }

@@ -56,6 +56,11 @@ impl Ear {
         }
     }
 
+    /// The last error's code.
+    pub fn code(&self) -> Option<RDKafkaErrorCode> {
+        lock(&self.heard).as_ref().map(|(code, _)| *code)
+    }
+
     /// The last error in words.
     pub fn refusal(&self, brokers: &str, protocol: &str) -> Refusal {
         match &*lock(&self.heard) {

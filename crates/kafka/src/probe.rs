@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// How long one question may take.
 const WITHIN: Duration = Duration::from_secs(10);
+/// How long one of several attempts may take.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// The numbers of requests by which releases are told apart.
 const TXN_OFFSET_COMMIT: i16 = 28;
 const END_TXN: i16 = 26;
@@ -191,7 +193,7 @@ impl Probe {
         let read = loop {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Err(KafkaError::PartitionEOF(_)) | Ok(_)) => break Ok(()),
-                Some(Err(error)) if is_denied(&error) => {
+                Some(Err(error)) if is_topic_denied(&error) => {
                     break Err(denied(Operation::Read, Resource::Topic, topic));
                 }
                 Some(Err(_)) | None if Instant::now() < deadline => {}
@@ -209,20 +211,26 @@ impl Probe {
     /// Why not.
     pub fn can_see_group(&self, stage: Stage) -> Result<(), Refusal> {
         let group = self.settings.topics.group(stage);
-        let ask = || -> Result<(), KafkaError> {
-            let consumer: BaseConsumer = client::member(&self.settings, stage).create()?;
-            let mut list = TopicPartitionList::new();
-            list.add_partition(&self.settings.topics.events, 0);
-            consumer.committed_offsets(list, WITHIN).map(drop)
+        let silent = |error: &KafkaError| {
+            Refusal::new(format!("the group {group} does not answer ({error})"), "see the brokers' logs")
         };
-        ask().map_err(|error| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
-                denied(Operation::Read, Resource::Group, &group)
+        let consumer: BaseConsumer<Ear> = client::member(&self.settings, stage)
+            .create_with_context(Ear::default())
+            .map_err(|error| silent(&error))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.settings.topics.events, 0);
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            // Who may not see the group hears it beside, and waits for an answer in vain.
+            let Err(error) = consumer.committed_offsets(list.clone(), ASK_AGAIN) else { return Ok(()) };
+            while consumer.poll(Duration::from_millis(20)).is_some() {}
+            if consumer.context().code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+                return Err(denied(Operation::Read, Resource::Group, &group));
             }
-            _ => {
-                Refusal::new(format!("the group {group} does not answer ({error})"), "see the brokers' logs")
+            if Instant::now() > deadline {
+                return Err(silent(&error));
             }
-        })
+        }
     }
 
     /// Whether transactions of a stage work, and whether each of the topics can be written in one: what is written
@@ -329,7 +337,7 @@ impl Probe {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
-                Some(Err(error)) if is_denied(&error) || heard.elapsed() > WITHIN => break Err(error),
+                Some(Err(error)) if is_topic_denied(&error) || heard.elapsed() > WITHIN => break Err(error),
                 None if heard.elapsed() > WITHIN => {
                     break Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
                 }
@@ -352,6 +360,11 @@ pub fn denied(operation: Operation, resource: Resource, name: &str) -> Refusal {
         format!("this user lacks {operation} on {} {name}", resource.as_str()),
         "`streamgauge topics --acls USER` prints the rules that allow it",
     )
+}
+
+/// Whether an error says that the user may not read or write a topic.
+pub fn is_topic_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
 /// Whether an error says that the user may not.

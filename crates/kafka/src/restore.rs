@@ -9,6 +9,7 @@ use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, L
 use crate::client;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
+use crate::probe::is_topic_denied;
 use crate::stage::Logic;
 use crate::task::Context;
 use model::table::{ChangelogEntry, RestoreError};
@@ -141,6 +142,9 @@ fn read(context: &Context, topic: &str, partition: u32, name: &str, live: &mut L
             // Under read_committed this is the last stable offset: the task's producer was initialised before,
             // so that nothing is open any more.
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) if is_topic_denied(&error) => {
+                return Err(Error::Consume(format!("topic {topic}: {error}")));
+            }
             Some(Err(error)) => last = error.to_string(),
             None => {}
         }

@@ -9,6 +9,7 @@ use crate::checkpoint::CHECKPOINT_KEY;
 use crate::client;
 use crate::settings::KafkaSettings;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -100,12 +101,24 @@ pub struct SessionContext {
     undelivered: AtomicU64,
     /// The first record of a transaction that was not delivered: its topic and why.
     first_undelivered: Mutex<Option<String>>,
+    /// The first partition that the brokers did not take into a transaction, and why.
+    refused: Mutex<Option<String>>,
     transport_errors: AtomicBool,
     /// Where the last checkpoint lies; −1: none was delivered.
     checkpoint_offset: AtomicI64,
 }
 
 impl ClientContext for SessionContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Which topic a transaction may not take in is said nowhere else.
+        if let Some((_, refused)) = message.split_once("Failed to add partition ") {
+            self.refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert_with(|| refused.to_owned());
+        }
+        tracing::debug!(?level, facility, message, "librdkafka");
+    }
     fn error(&self, error: KafkaError, reason: &str) {
         self.transport_errors.store(true, Ordering::Relaxed);
         tracing::warn!(%error, reason, "producer");
@@ -156,6 +169,7 @@ impl RdkafkaSession {
             .create_with_context(SessionContext {
                 undelivered: AtomicU64::new(0),
                 first_undelivered: Mutex::new(None),
+                refused: Mutex::new(None),
                 transport_errors: AtomicBool::new(false),
                 checkpoint_offset: AtomicI64::new(-1),
             })
@@ -192,6 +206,11 @@ impl RdkafkaSession {
     /// Why records were not delivered. A transaction that cannot go on says so to whoever would begin one; its
     /// records only hear that they were thrown away.
     fn cause(&self) -> String {
+        if let Some(refused) =
+            self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            return refused;
+        }
         if let Err(KafkaError::Transaction(error)) = self.producer.begin_transaction()
             && error.txn_requires_abort()
         {

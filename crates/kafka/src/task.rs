@@ -157,17 +157,9 @@ impl<L: Logic> Task<L> {
         Ok(true)
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
     /// The newest catalog that an event which waits was routed by.
     pub fn needs_catalog(&self) -> i64 {
         self.needs_catalog
-    }
-    /// Entries of its state.
-    pub fn entries(&self) -> u64 {
-        self.checkpoint.entries
     }
 
     /// Where its inputs are to be read from.

@@ -116,6 +116,10 @@ impl Topics {
     pub fn group(&self, stage: Stage) -> String {
         format!("{}{stage}", self.prefix)
     }
+    /// The group that readers name which join none.
+    pub fn reader_group(&self) -> String {
+        format!("{}reader", self.prefix)
+    }
     /// The transactional id of a stage's task (of `ingest`: of a process).
     pub fn transactional_id(&self, stage: Stage, of: impl fmt::Display) -> String {
         format!("{}{stage}.{of}", self.prefix)

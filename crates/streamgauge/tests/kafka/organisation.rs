@@ -83,8 +83,9 @@ impl Organisation {
     /// One view's rows, as the embedded run made them.
     pub fn rows(&self, view: &str) -> Vec<String> {
         let query = rows_query(view);
-        let told =
-            program(self.folder.path()).args(["--data", "embedded", "sql", &query, "--format", "TSV"]).output();
+        let told = program(self.folder.path())
+            .args(["--data", "embedded", "sql", &query, "--format", "TSV"])
+            .output();
         String::from_utf8(told.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
     }
 

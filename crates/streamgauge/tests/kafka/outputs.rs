@@ -70,7 +70,11 @@ pub fn expect_versions_to_rise(settings: &KafkaSettings) {
             let rev = u64::from_be_bytes(header.value.unwrap().try_into().unwrap());
             let key = (message.partition(), message.key().unwrap().to_vec());
             if let Some(before) = last.insert(key, rev) {
-                assert!(before < rev, "{topic}: version {rev} after {before} of {:?}", message.key_view::<str>());
+                assert!(
+                    before < rev,
+                    "{topic}: version {rev} after {before} of {:?}",
+                    message.key_view::<str>()
+                );
             }
         });
     }

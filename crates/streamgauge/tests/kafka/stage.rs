@@ -58,7 +58,8 @@ impl Shared {
         let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = runtime.block_on(Server::start_with(engine.clone(), listen, axum::Router::new())).unwrap();
+        let server =
+            runtime.block_on(Server::start_with(engine.clone(), listen, axum::Router::new())).unwrap();
         let url = server.url();
         Some(Self { cluster, engine, url, server: Some(server), runtime, _folder: folder })
     }
