@@ -100,15 +100,7 @@ pub struct Rule {
 impl Rule {
     /// The arguments with which `kafka-acls.sh` makes it, without those that say where the brokers are.
     pub fn arguments(&self, user: &str) -> Vec<String> {
-        let mut arguments = vec!["--add".to_owned(), "--allow-principal".to_owned(), format!("User:{user}")];
-        for operation in &self.operations {
-            arguments.extend(["--operation".to_owned(), operation.to_string()]);
-        }
-        arguments.extend([self.pattern.resource.option().to_owned(), self.pattern.name.clone()]);
-        if self.pattern.prefixed {
-            arguments.extend(["--resource-pattern-type".to_owned(), "prefixed".to_owned()]);
-        }
-        arguments
+        calls(std::slice::from_ref(self), user).concat()
     }
 }
 
@@ -209,6 +201,32 @@ pub fn rules(needs: &[Need]) -> Vec<Rule> {
     joined.finish().into_iter().map(|need| need.rule).collect()
 }
 
+/// The arguments of the fewest calls of `kafka-acls.sh` that make these rules: each call can give the same rights on
+/// many names.
+pub fn calls(rules: &[Rule], user: &str) -> Vec<Vec<String>> {
+    let mut calls: BTreeMap<(&BTreeSet<Operation>, bool), Vec<&Pattern>> = BTreeMap::new();
+    for rule in rules {
+        calls.entry((&rule.operations, rule.pattern.prefixed)).or_default().push(&rule.pattern);
+    }
+    calls
+        .into_iter()
+        .map(|((operations, prefixed), patterns)| {
+            let mut arguments =
+                vec!["--add".to_owned(), "--allow-principal".to_owned(), format!("User:{user}")];
+            for operation in operations {
+                arguments.extend(["--operation".to_owned(), operation.to_string()]);
+            }
+            for pattern in patterns {
+                arguments.extend([pattern.resource.option().to_owned(), pattern.name.clone()]);
+            }
+            if prefixed {
+                arguments.extend(["--resource-pattern-type".to_owned(), "prefixed".to_owned()]);
+            }
+            arguments
+        })
+        .collect()
+}
+
 struct Needs {
     by: By,
     rules: BTreeMap<Pattern, BTreeSet<Operation>>,
@@ -270,6 +288,10 @@ mod tests {
         let mut patterns: Vec<&Pattern> = all.iter().map(|rule| &rule.pattern).collect();
         patterns.dedup();
         assert_eq!(patterns.len(), all.len());
+        let calls = calls(&all, "dora");
+        assert!(calls.len() < all.len() / 2, "{calls:?}");
+        let named = |name: &str| calls.iter().flatten().filter(|word| *word == name).count();
+        assert!(patterns.iter().all(|pattern| named(&pattern.name) == 1), "{calls:?}");
         let raw = all.iter().find(|rule| rule.pattern.name == "acme.raw.").unwrap();
         assert!(raw.pattern.prefixed && raw.operations == BTreeSet::from([Operation::Read]));
         let alone: Vec<&str> = all

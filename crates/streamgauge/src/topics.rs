@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::failure::{DONE, WRONG, wrong};
 use crate::output::{Align, Cell, Format, Table};
 use kafka::KafkaSettings;
-use kafka::acls::{of_commands, of_stages, rules};
+use kafka::acls::{calls, of_commands, of_stages, rules};
 use kafka::admin::{Admin, Standing};
 use kafka::topics::{Cleanup, TopicSpec};
 use std::io::Write;
@@ -112,9 +112,8 @@ fn acls(
     }
     table.without(&["arguments"]).write(format, out)?;
     writeln!(out)?;
-    for rule in rules(&needs) {
-        let arguments = rule.arguments(user).join(" ");
-        writeln!(out, "kafka-acls.sh --bootstrap-server {} {arguments}", brokers.brokers)?;
+    for arguments in calls(&rules(&needs), user) {
+        writeln!(out, "kafka-acls.sh --bootstrap-server {} {}", brokers.brokers, arguments.join(" "))?;
     }
     Ok(DONE)
 }

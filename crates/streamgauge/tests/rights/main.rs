@@ -4,7 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use kafka::acls::{Operation, of_stages, rules};
+use kafka::acls::{Operation, calls, of_stages, rules};
 use kafka::{KafkaSettings, Running, Stage, Status};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
@@ -71,8 +71,8 @@ fn with_exactly_the_listed_rights_every_stage_runs_and_lacking_one_the_failure_i
     }
     running.stop();
 
-    for rule in rules(&of_stages(&user, &Stage::ALL)) {
-        acls(&bench.cluster, &rule.arguments("dora"));
+    for call in calls(&rules(&of_stages(&user, &Stage::ALL)), "dora") {
+        acls(&bench.cluster, &call);
     }
     let mut running = Running::start(&bench.plan(&user, &Stage::ALL, &client)).unwrap();
     Stage::ALL.iter().for_each(|stage| wait_until_running(&running, *stage));
@@ -108,7 +108,12 @@ fn with_exactly_the_listed_rights_every_stage_runs_and_lacking_one_the_failure_i
             "this user lacks Read on topic acme.correlate.changelog",
         ),
         (Correlate, "acme.catalog", Read, "this user lacks Read on topic acme.catalog"),
-        (Correlate, "acme.facts", Write, "\"acme.facts\" [0] to transaction: Broker: Topic authorization failed): `streamgauge"),
+        (
+            Correlate,
+            "acme.facts",
+            Write,
+            "\"acme.facts\" [0] to transaction: Broker: Topic authorization failed): `streamgauge",
+        ),
         (Ingest, "acme.raw.", Read, "no topic acme.raw.… is there, or none that this user may read"),
         (Ingest, "acme.dlq", Write, "this user lacks Write on topic acme.dlq"),
         (Aggregate, "acme.metrics", Write, "\"acme.metrics\" [0] to transaction"),
