@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is wrong, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,11 @@ pub struct Ear {
     /// The newest version of each request that a broker takes, by the request's number.
     requests: Mutex<BTreeMap<i16, i16>>,
 }
+
+/// How long one attempt to connect may take.
+const ATTEMPT: Duration = Duration::from_millis(1_500);
+/// After how many attempts an error that was heard counts: a broker that is just starting refuses at first.
+const ATTEMPTS: u32 = 2;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,21 +139,25 @@ pub fn listener(settings: &KafkaSettings) -> Result<BaseConsumer<Ear>, Refusal> 
 /// Why it cannot.
 pub fn connect(settings: &KafkaSettings, within: Duration) -> Result<(BaseConsumer<Ear>, usize), Refusal> {
     let consumer = listener(settings)?;
-    match consumer.fetch_metadata(None, within) {
-        Ok(metadata) => {
+    let deadline = Instant::now() + within;
+    for attempt in 1_u32.. {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(metadata) = consumer.fetch_metadata(None, ATTEMPT.min(left)) {
             let count = metadata.brokers().len();
-            Ok((consumer, count))
+            return Ok((consumer, count));
         }
-        Err(_) => {
-            // What went wrong is told while polling.
-            for _ in 0..50 {
-                if consumer.poll(Duration::from_millis(10)).is_none() {
-                    break;
-                }
+        // What went wrong is told while polling, and the same again and again.
+        for _ in 0..50 {
+            if consumer.poll(Duration::from_millis(10)).is_none() {
+                break;
             }
-            Err(consumer.context().refusal(&settings.brokers, protocol(settings)))
+        }
+        let heard = consumer.context().code().is_some() && attempt >= ATTEMPTS;
+        if heard || left <= ATTEMPT {
+            break;
         }
     }
+    Err(consumer.context().refusal(&settings.brokers, protocol(settings)))
 }
 
 fn explain(code: RDKafkaErrorCode, reason: &str, protocol: &str) -> Refusal {

@@ -74,6 +74,11 @@ impl Probe {
     /// # Errors
     /// Brokers that are too old for a group's offsets in a transaction.
     pub fn release(&self) -> Result<&'static str, Refusal> {
+        // What the brokers take is told while polling.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.consumer.context().request(TXN_OFFSET_COMMIT).is_none() && Instant::now() < deadline {
+            let _ = self.consumer.poll(Duration::from_millis(20));
+        }
         let takes =
             |number, version| self.consumer.context().request(number).is_some_and(|newest| newest >= version);
         match () {
@@ -163,6 +168,39 @@ impl Probe {
         self.can_see_group(stage).err()
     }
 
+    /// The topics of several that cannot be read, each with the reason.
+    pub fn cannot_read_of(&self, topics: &[String]) -> Vec<Refusal> {
+        // All at once is quick; when one cannot be read, each is asked.
+        if topics.is_empty() || self.reach_ends(topics) {
+            return Vec::new();
+        }
+        topics.iter().filter_map(|topic| self.can_read(topic).err()).collect()
+    }
+
+    /// Whether the end of every topic's first partition is reached.
+    fn reach_ends(&self, topics: &[String]) -> bool {
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            if list.add_partition_offset(topic, 0, Offset::End).is_err() {
+                return false;
+            }
+        }
+        if self.consumer.assign(&list).is_err() {
+            return false;
+        }
+        let deadline = Instant::now() + WITHIN;
+        let mut left = topics.len();
+        while left > 0 && Instant::now() < deadline {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
+                Some(Err(error)) if is_topic_denied(&error) => break,
+                Some(_) | None => {}
+            }
+        }
+        let _ = self.consumer.unassign();
+        left == 0
+    }
+
     /// The first topic that a stage has to read and may not.
     pub fn cannot_read(&self, stage: Stage) -> Option<Refusal> {
         let mut topics: Vec<String> = of_stages(&self.settings, &[stage])
@@ -175,7 +213,7 @@ impl Probe {
         if stage == Stage::Ingest {
             topics.extend(self.raw_topics().unwrap_or_default());
         }
-        topics.iter().find_map(|topic| self.can_read(topic).err())
+        self.cannot_read_of(&topics).into_iter().next()
     }
 
     /// Whether a topic can be read: up to the end of its first partition, from its end.

@@ -99,6 +99,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
                       streamgauge topics --config streamgauge.toml --acls dora --stage load")]
     Topics(TopicsCommand),
+    /// Try everything that the configuration names, and say what is wrong and how to mend it
+    #[command(after_help = "Example:\n  streamgauge check --config streamgauge.toml\n\n\
+                      Exit code 1 when something does not work.")]
+    Check(Check),
     /// Make the tables of ClickHouse or bring them up to date, or print the SQL for it
     #[command(after_help = "Example:\n  streamgauge migrate --config streamgauge.toml --dry-run")]
     Migrate(Migrate),
@@ -366,4 +370,12 @@ pub struct Migrate {
     /// Print the SQL for three users with least rights, USER who loads, USER_reader and USER_migrator; run nothing
     #[arg(long, value_name = "USER", conflicts_with = "dry_run")]
     pub grants: Option<String>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// On Kafka: check what this stage needs only: ingest, correlate, aggregate or load; may be given again
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub stages: Vec<String>,
 }

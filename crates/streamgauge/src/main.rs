@@ -2,6 +2,7 @@
 
 mod ask;
 mod bundle;
+mod check;
 mod cli;
 mod clickhouse;
 mod config;
@@ -84,6 +85,7 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             None => run::run(command, &settings),
         },
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
+        Command::Check(command) => check::run(command, &settings, format()?, out),
         Command::Migrate(command) => migrate::run(command, &settings, out),
         Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
     }

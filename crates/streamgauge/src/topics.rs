@@ -59,7 +59,7 @@ pub fn run(
             Standing::Missing => "made".to_owned(),
             Standing::Differs(differences) => {
                 differ = true;
-                differences.join("; ")
+                differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             }
         };
         table.row(vec![
