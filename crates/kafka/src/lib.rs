@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod checkpoint;
 pub mod client;
 pub mod connection;
+pub mod dlq;
 pub mod error;
 pub mod member;
 pub mod out;

@@ -18,6 +18,8 @@ pub mod header {
     pub const DEFINITION: &str = "definition";
     /// Of a raw record: when it was received, where that is not the record's own time.
     pub const RECEIVED_AT: &str = "streamgauge-received-at";
+    /// Of a raw record that was sent again: where it was first, as in `raw.github:0:17`.
+    pub const REPLAY_OF: &str = "streamgauge-replay-of";
     /// Of a dead letter: the counted word.
     pub const REASON: &str = "reason";
     /// Of a dead letter: what exactly, where, and how to mend it.

@@ -126,6 +126,14 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Takes a dead letter away: its record was taken.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub fn forget_letter(&self, key: &RecordHash) -> anyhow::Result<()> {
+        self.log.forget_letter(key)
+    }
+
     /// Brings every table up to date and waits until it is loaded.
     ///
     /// # Errors

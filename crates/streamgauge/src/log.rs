@@ -242,10 +242,23 @@ impl EventLog {
         batch.commit().map_err(store_error)
     }
 
-    /// Every dead letter, in no meaningful order.
-    #[cfg(test)]
-    pub fn letters(&self) -> impl Iterator<Item = anyhow::Result<DeadLetter>> + use<> {
-        self.letters.iter().map(|entry| decode(&entry.value().map_err(store_error)?))
+    /// Every dead letter with its key, in no meaningful order.
+    pub fn letters(&self) -> impl Iterator<Item = anyhow::Result<(RecordHash, DeadLetter)>> + use<> {
+        self.letters.iter().map(|entry| {
+            let (key, value) = entry.into_inner().map_err(store_error)?;
+            let key = RecordHash::try_from(&*key).map_err(|_| anyhow!("the key of a dead letter is cut"))?;
+            Ok((key, decode(&value)?))
+        })
+    }
+
+    /// Takes a dead letter away: its record was taken.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_letter(&self, key: &RecordHash) -> anyhow::Result<()> {
+        let mut batch = self.batch();
+        batch.remove(&self.letters, key.as_slice());
+        batch.commit().map_err(store_error)
     }
 
     /// A value kept by name.

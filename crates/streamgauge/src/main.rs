@@ -8,6 +8,7 @@ mod clickhouse;
 mod config;
 mod correct;
 mod demo;
+mod dlq;
 mod engine;
 mod explain;
 mod failure;
@@ -85,6 +86,7 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             None => run::run(command, &settings),
         },
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
+        Command::Dlq(command) => dlq::run(command, &settings, format()?, out),
         Command::Check(command) => check::run(command, &settings, format()?, out),
         Command::Migrate(command) => migrate::run(command, &settings, out),
         Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
