@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// Prefixes of the aliases that incident sources use.
 const INCIDENT_SOURCES: &[&str] = &[
     "alertmanager",
+    "cloudwatch",
     "datadog",
     "firehydrant",
     "grafana",

@@ -7,8 +7,8 @@ use crate::out::header;
 use crate::session::Position;
 use crate::stats::{StageStats, Status, Trouble};
 use crate::task::Context;
-use crate::topics::Stage;
-use model::fact::RowChange;
+use crate::topics::{Stage, Topics};
+use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl Load<'_> {
             self.moved.insert(partition, *next);
             self.since.get_or_insert_with(Instant::now);
             self.records += 1;
-            take(&mut self.loader, &message, &self.context.settings.topics.events, self.stats);
+            take(&mut self.loader, &message, &self.context.settings.topics, self.stats);
         }
         Ok(())
     }
@@ -166,18 +166,24 @@ fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
 /// its place, and stays in its topic.
-fn take(loader: &mut Loader, message: &BorrowedMessage<'_>, events: &str, stats: &StageStats) {
+fn take(loader: &mut Loader, message: &BorrowedMessage<'_>, topics: &Topics, stats: &StageStats) {
     let value = message.payload().unwrap_or_default();
     let ms = message.timestamp().to_millis().unwrap_or(0);
     let computed_at = Timestamp::from_micros(ms.saturating_mul(1_000));
     let task = u32::try_from(message.partition()).unwrap_or(0);
-    let taken = if message.topic() == events {
+    let taken = if message.topic() == topics.events {
         model::avro::decode::<DeliveryEvent>(value)
             .map(|event| loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at }))
     } else {
         let (rev, definition) = row_headers(message);
-        model::avro::decode::<RowChange>(value)
-            .map(|change| loader.push(&change, Stamp { task, rev, computed_at }, &definition))
+        let stamp = Stamp { task, rev, computed_at };
+        if message.topic() == topics.metrics {
+            model::avro::decode::<RowChanges>(value).map(|group| {
+                group.rows.iter().for_each(|change| loader.push(change, stamp, &definition));
+            })
+        } else {
+            model::avro::decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
+        }
     };
     if let Err(error) = taken {
         stats.outcome("unreadable", message.topic(), 1);

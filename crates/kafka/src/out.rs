@@ -3,10 +3,10 @@
 use crate::session::{EosError, EosSession, OutRecord};
 use crate::topics::Topics;
 use correlate::{Address, Message, partition_of};
-use model::fact::RowChange;
-use model::metric::Contribution;
+use model::fact::{Row, RowChange, RowChanges, RowKey};
+use model::metric::{Contribution, Contributions, Metric};
 use model::raw::DeadLetter;
-use model::{DeliveryEvent, HomeKey};
+use model::{DeliveryEvent, HomeKey, Scope};
 
 /// Headers of records.
 pub mod header {
@@ -40,6 +40,20 @@ pub mod header {
 
 /// The version of what is written to `messages`.
 const MESSAGE_VERSION: u8 = 1;
+
+/// Most rows or changes of panes in one record: about 256 KiB.
+const GROUPED_ROWS: usize = 1_000;
+
+/// What the rows of one record have in common.
+fn series(change: &RowChange) -> Option<(&Scope, Metric)> {
+    match change {
+        RowChange::Upsert(Row::Step(step)) => Some((&step.scope, step.metric)),
+        RowChange::Upsert(Row::Pane(pane)) => Some((&pane.scope, pane.metric)),
+        RowChange::Delete(RowKey::Step(key)) => Some((&key.scope, key.metric)),
+        RowChange::Delete(RowKey::Pane(key)) => Some((&key.scope, key.metric)),
+        _ => None,
+    }
+}
 
 /// Writes one transaction's outputs.
 pub struct Out<'a, S> {
@@ -80,10 +94,33 @@ impl<S: EosSession> Out<'_, S> {
         self.row(topic, change)
     }
 
-    /// A row of a step or a pane.
-    pub fn metric(&mut self, change: &RowChange) -> Result<(), EosError> {
-        let topic = &self.topics.metrics;
-        self.row(topic, change)
+    /// Rows of steps and panes; those that follow each other and are of one scope and metric lie in one record.
+    pub fn metrics(&mut self, rows: Vec<RowChange>) -> Result<(), EosError> {
+        let mut group = RowChanges::default();
+        for change in rows {
+            let full = group.rows.len() >= GROUPED_ROWS;
+            if full || group.rows.first().is_some_and(|first| series(first) != series(&change)) {
+                self.group(&group)?;
+                group.rows.clear();
+            }
+            group.rows.push(change);
+        }
+        if group.rows.is_empty() { Ok(()) } else { self.group(&group) }
+    }
+
+    fn group(&mut self, group: &RowChanges) -> Result<(), EosError> {
+        let key = group.rows.first().and_then(series).map(|(scope, metric)| format!("{scope} {metric}"));
+        let value = model::avro::encode(group);
+        let rev = self.rev.to_be_bytes();
+        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        self.produce(OutRecord {
+            topic: &self.topics.metrics,
+            partition: Some(self.task),
+            key: key.unwrap_or_default().as_bytes(),
+            value: Some(&value),
+            headers: &headers,
+            timestamp_ms: self.now_ms,
+        })
     }
 
     fn row(&mut self, topic: &str, change: &RowChange) -> Result<(), EosError> {
@@ -103,10 +140,25 @@ impl<S: EosSession> Out<'_, S> {
         })
     }
 
-    /// A change of a pane, for the task that holds its scope.
-    pub fn contribution(&mut self, contribution: &Contribution) -> Result<(), EosError> {
-        let scope = contribution.key.scope.as_str();
-        let value = model::avro::encode(contribution);
+    /// Changes of panes, for the tasks that hold their scopes; those of one scope that follow each other lie in one
+    /// record.
+    pub fn contributions(&mut self, all: Vec<Contribution>) -> Result<(), EosError> {
+        let mut group = Contributions::default();
+        for contribution in all {
+            let full = group.contributions.len() >= GROUPED_ROWS;
+            if full || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope) {
+                self.contributions_of_scope(&group)?;
+                group.contributions.clear();
+            }
+            group.contributions.push(contribution);
+        }
+        self.contributions_of_scope(&group)
+    }
+
+    fn contributions_of_scope(&mut self, group: &Contributions) -> Result<(), EosError> {
+        let Some(first) = group.contributions.first() else { return Ok(()) };
+        let scope = first.key.scope.as_str();
+        let value = model::avro::encode(group);
         self.produce(OutRecord {
             topic: &self.topics.contributions,
             partition: Some(partition_of(&HomeKey::new(scope), self.tasks)),

@@ -7,7 +7,7 @@ use crate::topics::{Stage, Topics};
 use ::catalog::Catalog;
 use correlate::{Correlator, Message};
 use model::fact::{RowChange, RowKey};
-use model::metric::{Contribution, ContributionKey, Delta};
+use model::metric::{Contribution, ContributionKey, Contributions, Delta};
 use model::table::Stateful;
 use model::{Calendar, Definitions, DeliveryEvent, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -136,12 +136,8 @@ impl Logic for Correlate {
         for change in rows.values() {
             out.fact(change)?;
         }
-        for (key, delta) in contributions {
-            if !delta.is_zero() {
-                out.contribution(&Contribution { key, delta })?;
-            }
-        }
-        Ok(())
+        let contributions = contributions.into_iter().filter(|(_, delta)| !delta.is_zero());
+        out.contributions(contributions.map(|(key, delta)| Contribution { key, delta }).collect())
     }
 
     fn owes(&self, now: Timestamp) -> bool {
@@ -163,7 +159,7 @@ pub struct Aggregate {
 }
 
 impl Logic for Aggregate {
-    type Input = Contribution;
+    type Input = Contributions;
     const STAGE: Stage = Stage::Aggregate;
 
     fn inputs(topics: &Topics) -> Vec<String> {
@@ -177,7 +173,7 @@ impl Logic for Aggregate {
         let calendar = Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
         Self { aggregator: Aggregator::new(calendar) }
     }
-    fn decode(_: usize, value: &[u8]) -> Result<Contribution, Unreadable> {
+    fn decode(_: usize, value: &[u8]) -> Result<Contributions, Unreadable> {
         model::avro::decode(value)
             .map_err(|error| Unreadable { reason: "unknown_schema", detail: error.to_string() })
     }
@@ -185,13 +181,13 @@ impl Logic for Aggregate {
         &mut self.aggregator
     }
     fn adopt(&mut self, _: Arc<Catalog>) {}
-    fn process(&mut self, input: Contribution) {
-        self.aggregator.apply(&input);
+    fn process(&mut self, input: Contributions) {
+        input.contributions.iter().for_each(|contribution| self.aggregator.apply(contribution));
     }
     fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError> {
         let mut rows = Vec::new();
         self.aggregator.flush(false, &mut rows);
-        rows.iter().try_for_each(|change| out.metric(change))
+        out.metrics(rows)
     }
     fn owes(&self, _: Timestamp) -> bool {
         self.aggregator.is_dirty()
@@ -199,10 +195,7 @@ impl Logic for Aggregate {
     fn punctuate<S: EosSession>(&mut self, _: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
         let mut rows = Vec::new();
         self.aggregator.flush_some(CORRECTED_ROWS, &mut rows);
-        // Of two changes of one key the last counts, and it is the only one of the transaction.
-        let last: BTreeMap<RowKey, RowChange> =
-            rows.into_iter().map(|change| (change.key(), change)).collect();
-        last.values().try_for_each(|change| out.metric(change))
+        out.metrics(rows)
     }
 }
 

@@ -12,8 +12,8 @@ pub mod resolve;
 mod wire;
 
 use crate::event::DeliveryEvent;
-use crate::fact::RowChange;
-use crate::metric::Contribution;
+use crate::fact::{RowChange, RowChanges};
+use crate::metric::Contributions;
 use resolve::Resolution;
 use std::sync::OnceLock;
 use wire::{Avro, Input};
@@ -116,11 +116,12 @@ macro_rules! messages {
 // A changed schema is a new file in a new folder and a new line here; a kept one never changes.
 messages! {
     DeliveryEvent => EVENT [0xc511_27d3_ad6b_136b "v1/delivery_event.avsc"];
-    Contribution => CONTRIBUTION [0x1d5d_e86d_ae63_076d "v1/contribution.avsc"];
     RowChange => ROW_CHANGE [
         0x9560_bc64_3a72_f3d9 "v1/row_change.avsc",
         0xd03e_cfc0_411e_925e "v2/row_change.avsc"
     ];
+    Contributions => CONTRIBUTIONS [0xd3f2_49a9_f446_a1a4 "v1/contributions.avsc"];
+    RowChanges => ROW_CHANGES [0x8a33_e736_2baf_ab40 "v1/row_changes.avsc"];
 }
 
 /// Encodes a message with the current schema.

@@ -485,6 +485,13 @@ pub enum RowChange {
     Delete(RowKey),
 }
 
+/// Changes of tables that one transaction made and that lie together: of one scope and metric.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RowChanges {
+    /// The changes, each row once.
+    pub rows: Vec<RowChange>,
+}
+
 impl RowChange {
     /// What names the row.
     pub fn key(&self) -> RowKey {

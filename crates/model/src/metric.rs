@@ -197,6 +197,13 @@ pub struct Contribution {
     pub delta: Delta,
 }
 
+/// Changes of panes that one transaction made, of one scope: they travel together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contributions {
+    /// The changes, each pane once.
+    pub contributions: Vec<Contribution>,
+}
+
 /// One step of a metric: its value at `as_of`, which holds until the next step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoraStep {

@@ -187,17 +187,26 @@ pub trait Stateful {
 }
 
 /// Implements [`Stateful`] for a struct whose named fields are [`Table`]s.
-/// `stateful!(Store { 1 => commits, 2 => pushes })`: numbers are part of the stored format, never reused.
+/// `stateful!(Store { 1 => commits, 2 => pushes } restored Store::derive)`: numbers are part of the stored format,
+/// never reused. `ending f` names what brings the tables up to date before a transaction ends.
 #[macro_export]
 macro_rules! stateful {
-    ($type:ty { $($number:literal => $table:ident),+ $(,)? } restored $restored:expr) => {
+    (
+        $type:ty { $($number:literal => $table:ident),+ $(,)? }
+        $(ending $ending:expr,)?
+        restored $restored:expr
+    ) => {
         impl $crate::table::Stateful for $type {
             fn commit_state(&mut self, changelog: &mut Vec<$crate::table::ChangelogEntry>) {
+                $(let ending: fn(&mut $type) = $ending;
+                ending(self);)?
                 $(self.$table.commit(|key, value, _| {
                     changelog.push($crate::table::encode($number, key, value));
                 });)+
             }
             fn commit_changes(&mut self, changes: &mut Vec<$crate::table::Change>) {
+                $(let ending: fn(&mut $type) = $ending;
+                ending(self);)?
                 $(self.$table.commit(|key, value, before| {
                     changes.push($crate::table::encode_change($number, key, value, before));
                 });)+

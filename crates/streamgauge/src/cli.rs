@@ -92,7 +92,7 @@ pub enum Command {
     )]
     Generate(Generate),
     /// Run the pipeline until Ctrl-C or SIGTERM: on Kafka where brokers are configured, else embedded and durable
-    #[command(after_help = "Examples:\n  tail -F events.ndjson | streamgauge run\n  \
+    #[command(after_help = "Example:\n  tail -F events.ndjson | streamgauge run\n  \
                       streamgauge run --config streamgauge.toml --stage ingest --stage correlate")]
     Run(Run),
     /// Make the topics that Kafka needs, or show how they stand

@@ -49,7 +49,7 @@ pub struct Generation {
 }
 
 /// The layout of the state that this version writes. A change of any task's tables, or of ClickHouse's, raises it.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// The store.
 #[derive(Clone)]

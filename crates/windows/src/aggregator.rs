@@ -1,10 +1,8 @@
 //! The state of one aggregate task: contributions in, changed rows out.
 //!
-//! What is owed is state too, so that a restored task still knows it:
-//! - `owed`: series → w. Every row up to w is right, those after w may be missing or stale. A series without an
-//!   entry owes nothing after its newest pane.
-//! - `marks`: panes that changed since the last full flush, and whether that was late or left them empty. A late
-//!   pane p spoils the rows in [p, p + N] of each window of N panes, and nothing else.
+//! What is owed is state too, so that a restored task still knows it: by series a [`Debt`]. It is worked on in
+//! memory and kept in one entry per series when a transaction ends, so that a changelog holds one record of it,
+//! however many panes changed.
 
 use crate::cache::RollingCache;
 use crate::pane::{Counters, PaneId, PaneRow, Panes, SampleId, SeriesId, is_skipped, pane_end, pane_start};
@@ -16,7 +14,7 @@ use model::metric::{
 use model::table::Table;
 use model::{Calendar, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Most multiset entries that the rolling windows of one task keep together (about 16 bytes each). Beyond it the
@@ -31,13 +29,26 @@ pub struct Aggregator {
     windows: Arc<[Window]>,
     panes: Table<PaneId, PaneRow>,
     samples: Table<SampleId, i64>,
-    owed: Table<SeriesId, i64>,
-    marks: Table<PaneId, Mark>,
-    /// Series with in-order contributions since the last flush; a subset of the keys of `owed`.
+    /// What is owed, as it was when the last transaction ended.
+    kept: Table<SeriesId, Debt>,
+    /// What is owed now, and whether that is not yet in `kept`.
+    debts: BTreeMap<SeriesId, (Debt, bool)>,
+    /// Series with in-order contributions since the last flush; a subset of the keys of `debts`.
     touched: BTreeSet<SeriesId>,
     rolling: RollingCache,
     /// Every scope that came in, once: keys that share its text compare without reading it.
     scopes: BTreeSet<Scope>,
+}
+
+/// What a series owes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Debt {
+    /// Every row up to this one is right, those after it may be missing or stale; `None`: nothing is owed after
+    /// the newest pane.
+    written: Option<i64>,
+    /// Panes that changed since the last full flush. A late pane p spoils the rows in [p, p + N] of each window of
+    /// N panes, and nothing else.
+    marks: BTreeMap<i64, Mark>,
 }
 
 /// How a pane changed since the last full flush.
@@ -49,7 +60,8 @@ struct Mark {
     gone: bool,
 }
 
-model::stateful!(Aggregator { 1 => panes, 2 => samples, 3 => owed, 4 => marks } restored Aggregator::derive);
+// 3 and 4 were what is owed, by pane.
+model::stateful!(Aggregator { 1 => panes, 2 => samples, 5 => kept } ending Aggregator::keep, restored Aggregator::derive);
 
 impl Aggregator {
     /// An empty task that counts days as the calendar does.
@@ -64,8 +76,8 @@ impl Aggregator {
             windows: Window::ALL.into(),
             panes: Table::default(),
             samples: Table::default(),
-            owed: Table::default(),
-            marks: Table::default(),
+            kept: Table::default(),
+            debts: BTreeMap::new(),
             touched: BTreeSet::new(),
             rolling: RollingCache::new(limit),
             scopes: BTreeSet::new(),
@@ -87,7 +99,18 @@ impl Aggregator {
     /// After a restore or a roll-back: caches may hold what never was.
     fn derive(&mut self) {
         self.rolling.clear();
-        self.touched = self.owed.iter().map(|(series, _)| series.clone()).collect();
+        self.debts = self.kept.iter().map(|(series, debt)| (series.clone(), (debt.clone(), false))).collect();
+        let owing = self.kept.iter().filter(|(_, debt)| debt.written.is_some());
+        self.touched = owing.map(|(series, _)| series.clone()).collect();
+    }
+
+    /// Before a transaction ends: what is owed becomes state.
+    fn keep(&mut self) {
+        for (series, (debt, altered)) in &mut self.debts {
+            if std::mem::take(altered) {
+                self.kept.put(series.clone(), debt.clone());
+            }
+        }
     }
 
     /// Adds a contribution to its hour and to its day, and marks what that makes stale.
@@ -113,7 +136,8 @@ impl Aggregator {
     }
 
     fn apply_to_pane(&mut self, series: SeriesId, index: i64, delta: &Delta) {
-        let written = self.owed.get(&series).copied().or_else(|| self.stored().newest(&series));
+        let owed = self.debts.get(&series).and_then(|(debt, _)| debt.written);
+        let written = owed.or_else(|| self.stored().newest(&series));
         let pane = series.pane(index);
         let before = self.panes.get(&pane).copied().unwrap_or_default();
         let after = self.add(&pane, before, delta);
@@ -122,12 +146,15 @@ impl Aggregator {
         });
 
         let late = written.is_some_and(|written| index < written);
-        let mark = self.marks.get(&pane).copied().unwrap_or_default();
-        self.marks.put(pane, Mark { late: mark.late || late, gone: mark.gone || after.is_zero() });
         if !late {
-            let owed = written.map_or(index - 1, |written| written.min(index - 1));
-            self.owed.put(series.clone(), owed);
-            self.touched.insert(series);
+            self.touched.insert(series.clone());
+        }
+        let (debt, altered) = self.debts.entry(series).or_default();
+        *altered = true;
+        let mark = debt.marks.entry(index).or_default();
+        *mark = Mark { late: mark.late || late, gone: mark.gone || after.is_zero() };
+        if !late {
+            debt.written = Some(written.map_or(index - 1, |written| written.min(index - 1)));
         }
     }
 
@@ -160,7 +187,7 @@ impl Aggregator {
 
     /// Whether a full flush has anything to write.
     pub fn is_dirty(&self) -> bool {
-        !self.owed.is_empty() || !self.marks.is_empty()
+        !self.debts.is_empty()
     }
 
     /// Appends the rows that changed, each key at most once.
@@ -191,21 +218,21 @@ impl Aggregator {
     }
 
     fn first_dirty(&self) -> Option<SeriesId> {
-        let owed = self.owed.iter().next().map(|(series, _)| series);
-        let marked = self.marks.iter().next().map(|(pane, _)| &pane.series);
-        owed.into_iter().chain(marked).min().cloned()
+        self.debts.keys().next().cloned()
+    }
+
+    /// How many panes changed since the last full flush: what corrections have before them.
+    pub fn dirty_panes(&self) -> usize {
+        self.debts.values().map(|(debt, _)| debt.marks.len()).sum()
     }
 
     /// Rewrites what is stale of a series, tells its changed panes, and owes nothing of it any more.
     fn rewrite(&mut self, series: &SeriesId, out: &mut Vec<RowChange>) {
-        let marks: Vec<(i64, Mark)> = self
-            .marks
-            .range(series.pane(i64::MIN)..=series.pane(i64::MAX))
-            .map(|(pane, mark)| (pane.index, *mark))
-            .collect();
+        let Some((debt, _)) = self.debts.remove(series) else { return };
+        let marks: Vec<(i64, Mark)> = debt.marks.into_iter().collect();
         let windows = self.windows.clone();
         for window in Self::windows_of(&windows, series.grain) {
-            for (from, to) in self.stale(series, window, &marks) {
+            for (from, to) in self.stale(series, window, debt.written, &marks) {
                 self.slide(series, window, from, to, out);
             }
             self.delete_steps(series, window, &marks, out);
@@ -213,15 +240,14 @@ impl Aggregator {
         for (index, _) in marks {
             let pane = series.pane(index);
             out.push(self.pane_change(&pane));
-            self.marks.remove(&pane);
         }
-        self.owed.remove(series);
+        self.kept.remove(series);
         self.touched.remove(series);
     }
 
     /// Writes the rows between the last one written and the newest pane, moving the kept windows along.
     fn advance(&mut self, series: SeriesId, out: &mut Vec<RowChange>) {
-        let Some(written) = self.owed.get(&series).copied() else { return };
+        let Some(written) = self.debts.get(&series).and_then(|(debt, _)| debt.written) else { return };
         let Some(newest) = self.stored().newest(&series).filter(|newest| *newest > written) else { return };
         let mut kept = self.rolling.take(&series);
         let mut moved = Vec::with_capacity(kept.len());
@@ -232,18 +258,26 @@ impl Aggregator {
             self.write(&series, window, written + 1, newest, &mut rolling, out);
             moved.extend(rolling);
         }
-        self.rolling.put(series.clone(), moved);
-        self.owed.put(series, newest);
+        if let Some((debt, altered)) = self.debts.get_mut(&series) {
+            (debt.written, *altered) = (Some(newest), true);
+        }
+        self.rolling.put(series, moved);
     }
 
     /// The ranges of rows that are stale: sorted, and none touches another.
-    fn stale(&self, series: &SeriesId, window: Window, marks: &[(i64, Mark)]) -> Vec<(i64, i64)> {
+    fn stale(
+        &self,
+        series: &SeriesId,
+        window: Window,
+        written: Option<i64>,
+        marks: &[(i64, Mark)],
+    ) -> Vec<(i64, i64)> {
         let mut ranges: Vec<(i64, i64)> = marks
             .iter()
             .filter(|(_, mark)| mark.late || mark.gone)
             .map(|(index, _)| (*index, index + window.panes()))
             .collect();
-        if let (Some(written), Some(newest)) = (self.owed.get(series), self.stored().newest(series)) {
+        if let (Some(written), Some(newest)) = (written, self.stored().newest(series)) {
             // Past the newest pane stand the rows where panes leave, up to the newest itself.
             ranges.push((written + 1, newest + window.panes()));
         }

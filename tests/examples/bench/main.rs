@@ -9,6 +9,7 @@
 mod history;
 mod import;
 mod input;
+mod kafka;
 mod load;
 mod memory;
 mod tasks;
@@ -29,6 +30,7 @@ fn main() {
         [ALONE, "load", case] => println!("{}", json!(load::measure(case))),
         [ALONE, "window"] => println!("{}", window::measure()),
         [ALONE, "history"] => println!("{}", history::measure()),
+        [ALONE, "kafka"] => println!("{}", kafka::measure().unwrap_or(Value::Null)),
         [] => report(3),
         ["--rounds", rounds] => report(rounds.parse().expect("--rounds takes a number")),
         _ => panic!("usage: bench [--rounds N]"),

@@ -120,6 +120,7 @@ records!(crate::metric {
     ContributionKey { scope, metric, hour, day }
     Delta { numerator, denominator, confirmed, inferred, samples }
     Contribution { key, delta }
+    Contributions { contributions }
     DoraStep {
         scope, metric, window, as_of, value, samples, p50, p75, p90, p95, mean, per_day, days_with,
         confirmed, inferred,
@@ -127,6 +128,10 @@ records!(crate::metric {
     StepKey { scope, metric, window, as_of }
     Pane { scope, metric, grain, start, end, delta }
     PaneKey { scope, metric, grain, start }
+});
+
+records!(crate::fact {
+    RowChanges { rows }
 });
 
 words!(crate::event {

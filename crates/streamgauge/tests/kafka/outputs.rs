@@ -3,6 +3,7 @@
 use kafka::KafkaSettings;
 use kafka::client;
 use model::DeliveryEvent;
+use model::fact::{RowChange, RowChanges, RowKey};
 use model::raw::RawRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -64,17 +65,20 @@ pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) {
 /// A row's versions rise, so none was written twice.
 pub fn expect_versions_to_rise(settings: &KafkaSettings) {
     for topic in [&settings.topics.facts, &settings.topics.metrics] {
-        let mut last: BTreeMap<(i32, Vec<u8>), u64> = BTreeMap::new();
+        let mut last: BTreeMap<(i32, RowKey), u64> = BTreeMap::new();
         read_all(settings, topic, |message| {
             let header = message.headers().unwrap().iter().find(|header| header.key == "rev").unwrap();
             let rev = u64::from_be_bytes(header.value.unwrap().try_into().unwrap());
-            let key = (message.partition(), message.key().unwrap().to_vec());
-            if let Some(before) = last.insert(key, rev) {
-                assert!(
-                    before < rev,
-                    "{topic}: version {rev} after {before} of {:?}",
-                    message.key_view::<str>()
-                );
+            let value = message.payload().unwrap();
+            let rows = if *topic == settings.topics.metrics {
+                model::avro::decode::<RowChanges>(value).unwrap().rows
+            } else {
+                vec![model::avro::decode::<RowChange>(value).unwrap()]
+            };
+            for key in rows.iter().map(RowChange::key) {
+                if let Some(before) = last.insert((message.partition(), key.clone()), rev) {
+                    assert!(before < rev, "{topic}: version {rev} after {before} of {key:?}");
+                }
             }
         });
     }
