@@ -112,7 +112,8 @@ impl<S: EosSession> Out<'_, S> {
         let key = group.rows.first().and_then(series).map(|(scope, metric)| format!("{scope} {metric}"));
         let value = model::avro::encode(group);
         let rev = self.rev.to_be_bytes();
-        let headers: [(&str, &[u8]); 2] = [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
+        let headers: [(&str, &[u8]); 2] =
+            [(header::REV, &rev), (header::DEFINITION, self.definition.as_bytes())];
         self.produce(OutRecord {
             topic: &self.topics.metrics,
             partition: Some(self.task),
@@ -146,7 +147,9 @@ impl<S: EosSession> Out<'_, S> {
         let mut group = Contributions::default();
         for contribution in all {
             let full = group.contributions.len() >= GROUPED_ROWS;
-            if full || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope) {
+            if full
+                || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope)
+            {
                 self.contributions_of_scope(&group)?;
                 group.contributions.clear();
             }

@@ -52,7 +52,10 @@ fn wrong_use_ends_with_two_and_says_how_to_mend_it() {
     check(&["imporrt"], "similar subcommands exist");
     check(&["import", "git", "nowhere"], "error: nowhere: there is no such folder");
     check(&["import", "events", "nowhere.ndjson"], "nowhere.ndjson");
-    check(&["normalize", "--source", "fax", "-"], "there is no such source (known: alertmanager, argo_rollouts");
+    check(
+        &["normalize", "--source", "fax", "-"],
+        "there is no such source (known: alertmanager, argo_rollouts",
+    );
     check(&["--config", "none.toml", "correct", "deployment", "x", "--reason", "y"], "none.toml");
     std::fs::write(folder.path().join("bad.toml"), "failure_windwo = \"4h\"\n").unwrap();
     check(
