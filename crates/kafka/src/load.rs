@@ -46,7 +46,7 @@ pub fn run(
         handle,
         stats,
         member,
-        loader: Loader::new(client.clone(), Limits::default()),
+        loader: Loader::new(client.clone(), limits()),
         next: BTreeMap::new(),
         moved: BTreeMap::new(),
         since: None,
@@ -63,6 +63,11 @@ pub fn run(
         load.stats.trouble(Trouble::Brokers, load.member.trouble());
     }
     if load.since.is_some() { load.flush() } else { Ok(()) }
+}
+
+/// A server that is away shows in the stage's status soon; the stage itself tries again for as long as it takes.
+fn limits() -> Limits {
+    Limits { attempts: 5, ..Limits::default() }
 }
 
 struct Load<'a> {

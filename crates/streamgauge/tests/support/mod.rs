@@ -1,6 +1,8 @@
 //! A broker, the engine behind its HTTP interface, and stages in this process.
 #![allow(dead_code, reason = "not every binary needs all of it")]
 
+pub mod door;
+
 use catalog::Catalog;
 use embedded_clickhouse::{Engine, QueryOptions, Server};
 use generate::{Options, generate};
