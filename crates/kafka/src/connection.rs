@@ -190,7 +190,7 @@ fn explain(code: RDKafkaErrorCode, reason: &str, protocol: &str) -> Refusal {
             "wants a certificate of the client and got none that it trusts",
             "set kafka.ssl.certificate_file and kafka.ssl.key_file",
         ),
-        _ if happened.contains("wrong version number") => said(
+        _ if happened.contains("wrong version number") || happened.contains("PLAINTEXT broker listener") => said(
             "does not speak TLS",
             "set kafka.protocol to that of the listener (plaintext, sasl_plaintext), or the port to one with TLS",
         ),

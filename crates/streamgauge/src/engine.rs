@@ -7,7 +7,7 @@ use crate::explain;
 use crate::folder::DataFolder;
 use crate::import::{BATCH_RECORDS, Summary, now};
 use crate::loader::Loading;
-use crate::log::{EventLog, Generation, LAYOUT, RecordHash, Transaction};
+use crate::log::{EventLog, Generation, LAYOUT, RecordHash, Transaction, record_hash};
 use crate::normalize::source_settings;
 use crate::ownership::Ownership;
 use anyhow::Context;
@@ -97,6 +97,7 @@ impl Pipeline {
         letters.iter().for_each(|letter| summary.letter(letter));
         let mut transaction = Transaction { letters, ..Transaction::default() };
         let mut seen = BTreeSet::new();
+        let answers = self.log.has_letters()?;
         {
             let mut topology = lock(&self.topology);
             for (hash, record) in records {
@@ -113,6 +114,9 @@ impl Pipeline {
                     }
                     (Some(reason), None) => summary.dropped(reason.as_str()),
                     (None, None) => summary.emitted(processed.emitted as u64),
+                }
+                if answers {
+                    transaction.taken.push(record_hash(&record, false));
                 }
                 transaction.records.push((hash, record));
             }
@@ -203,16 +207,22 @@ impl Pipeline {
         }
         let mut summary = Summary::default();
         let mut records = self.log.raw_from(position).peekable();
+        let answers = self.log.has_letters()?;
         while records.peek().is_some() {
+            let mut taken = Vec::new();
             {
                 let mut topology = lock(&self.topology);
                 for record in records.by_ref().take(BATCH_RECORDS) {
-                    topology.process(&record?);
+                    let record = record?;
+                    let rejected = topology.process(&record).rejected.is_some();
+                    if answers && !rejected {
+                        taken.push(record_hash(&record, false));
+                    }
                     position += 1;
                 }
                 topology.settle(false);
             }
-            self.commit(Transaction { position, ..Transaction::default() }, &mut summary)?;
+            self.commit(Transaction { position, taken, ..Transaction::default() }, &mut summary)?;
         }
         // A crash between the last transaction and its settling leaves ranges that are owed.
         self.unsettled |= !self.log.is_settled()?;

@@ -85,6 +85,8 @@ pub struct Transaction {
     pub events: Vec<Arc<DeliveryEvent>>,
     /// What was rejected.
     pub letters: Vec<DeadLetter>,
+    /// Records that were taken, by what they say: a dead letter of one of them is answered.
+    pub taken: Vec<RecordHash>,
     /// Up to which sequence of the raw log everything is processed (exclusive).
     pub position: u64,
     /// The definitions' hash.
@@ -172,6 +174,9 @@ impl EventLog {
             );
             part += 1;
         }
+        for hash in &transaction.taken {
+            batch.remove(&self.letters, hash);
+        }
         for letter in &transaction.letters {
             // The same rejected input again is the same dead letter.
             batch.insert(&self.letters, letter_key(letter), encode(letter)?);
@@ -251,6 +256,14 @@ impl EventLog {
         })
     }
 
+    /// Whether there is any dead letter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_letters(&self) -> anyhow::Result<bool> {
+        Ok(!self.letters.is_empty().map_err(store_error)?)
+    }
+
     /// Takes a dead letter away: its record was taken.
     ///
     /// # Errors
@@ -279,14 +292,15 @@ impl EventLog {
         batch.commit().map_err(store_error)
     }
 
-    /// Forgets what was computed, never what came in: the raw log is processed again from its start.
+    /// Forgets what was computed, never what came in: the raw log is processed again from its start. Dead letters
+    /// stay, for what they hold is not in the log; those of records that are taken now go with them.
     /// The generation is set last, so that a crash in between starts over.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn begin_generation(&self, generation: &Generation) -> anyhow::Result<()> {
         self.set_meta("generation", &Generation::default())?;
-        for keyspace in [&self.state, &self.outbox, &self.letters] {
+        for keyspace in [&self.state, &self.outbox] {
             self.sweep(keyspace)?;
         }
         let mut batch = self.batch();
@@ -340,6 +354,7 @@ pub fn record_hash(record: &RawRecord, received_at_counts: bool) -> RecordHash {
     hash
 }
 
+/// The key of a letter; of one that keeps its record whole the hash of the record.
 fn letter_key(letter: &DeadLetter) -> RecordHash {
     let record = RawRecord {
         source: letter.source.clone(),

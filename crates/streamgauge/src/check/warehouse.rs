@@ -207,6 +207,7 @@ fn explain(error: &Error) -> (String, String) {
         said = inner.to_string();
         cause = inner.source();
     }
+    let said = said.strip_prefix("bad response: ").unwrap_or(&said).to_owned();
     if matches!(error, Error::Newer { .. } | Error::Changed { .. }) {
         let (says, remedy) = said.split_once("): ").or(said.split_once(": ")).unwrap_or((&said, ""));
         return (says.to_owned(), remedy.to_owned());

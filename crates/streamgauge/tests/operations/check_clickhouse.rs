@@ -1,9 +1,9 @@
 use crate::support::door::{Door, Way};
 use crate::{Bench, Place, bench};
 
-const AUTHENTICATION: &str = "HTTP/1.1 403 Forbidden\r\nX-ClickHouse-Exception-Code: 516\r\nContent-Length: 173\r\n\
-    Connection: close\r\n\r\nCode: 516. DB::Exception: dora: Authentication failed: password is incorrect, or there is \
-    no user with such name. (AUTHENTICATION_FAILED) (version 25.3.2.39 (official build))          ";
+const AUTHENTICATION: &str = "HTTP/1.1 403 Forbidden\r\nX-ClickHouse-Exception-Code: 516\r\nConnection: close\r\n\r\n\
+    Code: 516. DB::Exception: dora: Authentication failed: password is incorrect, or there is no user with such name. \
+    (AUTHENTICATION_FAILED) (version 25.3.2.39 (official build))";
 const GATEWAY: &str =
     "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 15\r\nConnection: close\r\n\r\n502 Bad Gateway";
 

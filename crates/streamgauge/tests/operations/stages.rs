@@ -49,7 +49,7 @@ fn a_missing_topic_is_named_and_made_the_stages_go_on() {
     place.expect(0, &["topics"], &["made"]);
     Stage::ALL.iter().for_each(|stage| wait_until_running(&running, *stage));
     send(&place.settings, &records(1));
-    wait_for("rows", || if count(&bench, &place, "changes") > 0 { Ok(()) } else { Err("none".to_owned()) });
+    wait_for("rows", || if count(&bench, &place, "events") > 0 { Ok(()) } else { Err("none".to_owned()) });
     running.stop();
 }
 
@@ -72,7 +72,7 @@ fn a_record_that_nobody_can_read_goes_to_the_dead_letters_with_its_place_and_the
         found if found.len() == 5 => Ok(()),
         found => Err(format!("{found:?}")),
     });
-    wait_for("rows", || if count(&bench, &place, "changes") > 0 { Ok(()) } else { Err("none".to_owned()) });
+    wait_for("rows", || if count(&bench, &place, "events") > 0 { Ok(()) } else { Err("none".to_owned()) });
     for stage in Stage::ALL {
         assert_eq!(status(&running, stage), Status::Running, "{stage}");
     }
@@ -136,7 +136,7 @@ fn without_clickhouse_the_stages_before_load_go_on_and_load_catches_up() {
     let all = records(3);
     let (first, second) = all.split_at(all.len() / 3);
     send(&place.settings, first);
-    wait_for("rows", || if count(&bench, &place, "changes") > 0 { Ok(()) } else { Err("none".to_owned()) });
+    wait_for("rows", || if count(&bench, &place, "events") > 0 { Ok(()) } else { Err("none".to_owned()) });
 
     door.shut();
     let before = count(&bench, &place, "events");
