@@ -116,7 +116,7 @@ fn down() -> Result<ExitCode> {
 /// What to put into a `streamgauge` configuration, as printed by `up`; kept for the next `up`.
 const CONFIGURATION: &str = "streamgauge.toml";
 
-/// The bootstrap line, for any client, and the lines of a configuration. Secrets stay in their files.
+/// The bootstrap line, for any client, and a configuration. Secrets stay in their files.
 fn configuration(cluster: &Cluster) -> Result<String> {
     let bootstrap = cluster.bootstrap();
     let mut text = format!("# bootstrap.servers={bootstrap}\n[kafka]\nbrokers = {bootstrap:?}\n");
@@ -124,20 +124,22 @@ fn configuration(cluster: &Cluster) -> Result<String> {
         let user = security.user(USER)?;
         let admin = security.admin()?;
         text += &format!(
-            "security = \"sasl_ssl\"\nca_file = {:?}\nsasl_mechanism = \"SCRAM-SHA-512\"\nusername = {:?}\n\
-             password_file = {:?}\n\
-             # with certificates instead of passwords: bootstrap.servers={}, security = \"ssl\", and\n\
-             # certificate_file = {:?}\n# key_file = {:?}\n\
-             # {} may do nothing until it is allowed; who may do everything is {}, with\n# password_file = {:?}\n",
-            security.ca(),
+            "protocol = \"sasl_ssl\"\n\n[kafka.sasl]\nmechanism = \"scram-sha-512\"\nusername = {:?}\n\
+             password_file = {:?}\n\n[kafka.ssl]\nca_file = {:?}\n\n\
+             # {} may do nothing until it is allowed (`streamgauge topics --acls {}` says what it needs); {} may do\n\
+             # everything, with password_file = {:?}\n\
+             # With certificates instead of passwords: kafka.brokers = {:?}, kafka.protocol = \"ssl\",\n\
+             # kafka.ssl.certificate_file = {:?},\n# kafka.ssl.key_file = {:?}\n",
             user.name(),
             user.password_file(),
-            cluster.bootstrap_for_certificates().unwrap_or_default(),
-            user.certificate(),
-            user.key(),
+            security.ca(),
+            user.name(),
             user.name(),
             admin.name(),
             admin.password_file(),
+            cluster.bootstrap_for_certificates().unwrap_or_default(),
+            user.certificate(),
+            user.key(),
         );
     }
     Ok(text)

@@ -1,12 +1,14 @@
 //! The topics as they are, held against the topics as they must be; and making those that are missing.
 
 use crate::client;
+use crate::connection;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
 use crate::settings::KafkaSettings;
 use crate::topics::TopicSpec;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::Consumer;
 use std::collections::BTreeMap;
 
 /// How a topic stands.
@@ -16,20 +18,45 @@ pub enum Standing {
     Good,
     /// It does not exist.
     Missing,
-    /// It exists and differs, each in words with what it must be.
-    Differs(Vec<String>),
+    /// It exists and differs.
+    Differs(Vec<Difference>),
+}
+
+/// [`Difference::setting`] of the number of partitions.
+pub const PARTITIONS: &str = "partitions";
+
+/// What of a topic is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// [`PARTITIONS`], or the broker's name of a setting.
+    pub setting: &'static str,
+    /// What it is; `None`: this user may not read it.
+    pub is: Option<String>,
+    /// What it must be.
+    pub wanted: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is = self.is.as_deref().unwrap_or("unknown");
+        if self.setting == PARTITIONS {
+            write!(f, "{is} partitions, not {}", self.wanted)
+        } else {
+            write!(f, "{} is {is}, not {}", self.setting, self.wanted)
+        }
+    }
 }
 
 /// Asks and changes a cluster.
 pub struct Admin {
     client: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
-    brokers: String,
+    settings: KafkaSettings,
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("brokers", &self.brokers).finish_non_exhaustive()
+        f.debug_struct("Admin").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -44,19 +71,18 @@ impl Admin {
             .build()
             .map_err(|error| Error::Client { what: "a runtime", reason: error.to_string() })?;
         let client = client::admin(settings).create().map_err(Error::client("an admin client"))?;
-        Ok(Self { client, runtime, brokers: settings.brokers.clone() })
+        Ok(Self { client, runtime, settings: settings.clone() })
     }
 
     /// The partitions of every topic.
     ///
     /// # Errors
-    /// [`Error::Consume`] when no broker answers.
+    /// [`Error::Refused`] when no broker answers.
     pub fn partitions(&self) -> Result<BTreeMap<String, u32>, Error> {
-        let metadata = self
-            .client
-            .inner()
+        let (consumer, _) = connection::connect(&self.settings, ANSWER_WITHIN).map_err(Error::Refused)?;
+        let metadata = consumer
             .fetch_metadata(None, ANSWER_WITHIN)
-            .map_err(|error| Error::Consume(format!("no answer from {}: {error}", self.brokers)))?;
+            .map_err(|error| Error::Consume(format!("the brokers do not list their topics: {error}")))?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics
             .map(|topic| (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or(0)))
@@ -66,12 +92,10 @@ impl Admin {
     /// How many brokers answer.
     ///
     /// # Errors
-    /// [`Error::Consume`] when none does.
+    /// [`Error::Refused`] when none does.
     pub fn brokers(&self) -> Result<usize, Error> {
-        let metadata = self.client.inner().fetch_metadata(None, ANSWER_WITHIN);
-        metadata
-            .map(|metadata| metadata.brokers().len())
-            .map_err(|error| Error::Consume(format!("no answer from {}: {error}", self.brokers)))
+        let connected = connection::connect(&self.settings, ANSWER_WITHIN);
+        connected.map(|(_, brokers)| brokers).map_err(Error::Refused)
     }
 
     /// How each topic stands.
@@ -145,29 +169,28 @@ fn options() -> AdminOptions {
 fn differences(spec: &TopicSpec, partitions: u32, config: Option<&BTreeMap<String, String>>) -> Standing {
     let mut differences = Vec::new();
     if partitions != spec.partitions {
-        differences.push(format!("{partitions} partitions, not {}", spec.partitions));
+        let (is, wanted) = (Some(partitions.to_string()), spec.partitions.to_string());
+        differences.push(Difference { setting: PARTITIONS, is, wanted });
     }
     for (key, wanted) in spec.config() {
-        let is = config.and_then(|config| config.get(key)).map_or("unknown", String::as_str);
-        let enough = key == "max.message.bytes"
-            && is
-                .parse::<u64>()
-                .ok()
-                .zip(wanted.parse().ok())
-                .is_some_and(|(is, wanted): (u64, u64)| is >= wanted);
-        // How long records are kept beyond what is needed is the operator's choice.
-        let longer = key == "retention.ms"
-            && (is == "-1"
-                || is
-                    .parse::<u64>()
-                    .ok()
-                    .zip(wanted.parse().ok())
-                    .is_some_and(|(is, wanted): (u64, u64)| is >= wanted));
-        if is != wanted && !enough && !longer {
-            differences.push(format!("{key} is {is}, not {wanted}"));
+        let is = config.and_then(|config| config.get(key));
+        if is.is_none_or(|is| !does(key, is, &wanted)) {
+            differences.push(Difference { setting: key, is: is.cloned(), wanted });
         }
     }
     if differences.is_empty() { Standing::Good } else { Standing::Differs(differences) }
+}
+
+/// Whether a setting does: sizes and times may be greater, for what is kept beyond what is needed is the operator's
+/// choice.
+fn does(key: &str, is: &str, wanted: &str) -> bool {
+    let numbers = is.parse::<u64>().ok().zip(wanted.parse::<u64>().ok());
+    let at_least = numbers.is_some_and(|(is, wanted)| is >= wanted);
+    match key {
+        "max.message.bytes" => at_least,
+        "retention.ms" => at_least || is == "-1",
+        _ => is == wanted,
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +210,7 @@ mod tests {
         assert_eq!(differences(events, 3, Some(&config)), Standing::Good);
         config.insert("cleanup.policy".to_owned(), "compact".to_owned());
         let Standing::Differs(found) = differences(events, 2, Some(&config)) else { panic!("it differs") };
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found, ["2 partitions, not 3", "cleanup.policy is compact, not delete"]);
     }
 }

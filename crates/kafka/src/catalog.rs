@@ -5,6 +5,7 @@
 
 use crate::client;
 use crate::error::Error;
+use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use ::catalog::Catalog;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -90,6 +91,9 @@ impl Follower {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => newest = revision(&read, &message).unwrap_or(newest),
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if is_topic_denied(&error) => {
+                    return Err(Error::Consume(format!("topic {}: {error}", settings.topics.catalog)));
+                }
                 Some(Err(error)) if Instant::now() > deadline => {
                     return Err(Error::Catalog(error.to_string()));
                 }
@@ -169,7 +173,11 @@ fn follow(consumer: &BaseConsumer, shared: &Shared, read: &ReadCatalog) {
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error)) => tracing::warn!(%error, "following the catalog"),
+            Some(Err(error)) => {
+                // While brokers are away the same is heard again and again; the stages' members say it aloud.
+                tracing::debug!(%error, "following the catalog");
+                std::thread::sleep(Duration::from_millis(200));
+            }
         }
     }
 }

@@ -50,8 +50,8 @@ pub fn member(settings: &KafkaSettings, stage: Stage) -> ClientConfig {
 pub fn reader(settings: &KafkaSettings) -> ClientConfig {
     let mut config = base(settings);
     config
-        // librdkafka wants a group even where none is joined.
-        .set("group.id", format!("{}reader", settings.topics.group(Stage::Ingest)))
+        // librdkafka wants a group even where none is joined, and looks for its coordinator.
+        .set("group.id", settings.topics.reader_group())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")

@@ -1,6 +1,7 @@
 //! Why a stage stops. Nothing is lost by it: what was not committed is read again.
 
 use crate::checkpoint::Disagreement;
+use crate::connection::Refusal;
 use crate::session::EosError;
 use crate::topics::Stage;
 use model::table::RestoreError;
@@ -17,6 +18,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The brokers cannot be talked to, or refuse what the stage needs.
+    #[error("{0}")]
+    Refused(Refusal),
     /// Reading failed in a way that does not pass by itself.
     #[error("reading from Kafka: {0}")]
     Consume(String),
@@ -79,6 +83,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and what it comes from, in one line.
+    pub fn whole(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let said = error.to_string();
+            // Some repeat what they come from.
+            if !text.contains(&said) {
+                text = format!("{text}: {said}");
+            }
+            cause = error.source();
+        }
+        text.replace('\n', " ")
+    }
+
     /// Makes a [`KafkaError`] one that says what could not be made.
     pub(crate) fn client(what: &'static str) -> impl Fn(KafkaError) -> Self {
         move |error| Self::Client { what, reason: error.to_string() }

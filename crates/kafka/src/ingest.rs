@@ -5,9 +5,10 @@ use crate::catalog::{Follower, Revision};
 use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::{Out, encode_event, header};
+use crate::remedy::remedied;
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::stage::is_final;
-use crate::stats::{StageStats, Status, Written};
+use crate::stats::{StageStats, Status, Trouble, Written};
 use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::{self, Span, TraceContext};
@@ -70,6 +71,7 @@ pub fn run(
             ingest.work(&catalog.newest())?;
         }
         ingest.stats.holds(ingest.next.len(), ingest.since.is_some());
+        ingest.stats.trouble(Trouble::Brokers, ingest.member.trouble());
         ingest.stats.follows(catalog.offset());
     }
     if ingest.waiting.is_empty() { Ok(()) } else { ingest.work(&catalog.newest()) }
@@ -203,6 +205,7 @@ impl Ingest<'_> {
                     return Err(error);
                 }
                 tracing::warn!(stage = %Stage::Ingest, %error, "the records are read again");
+                self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
                 std::thread::sleep(Duration::from_millis(200));
                 self.session = open(self.context)?;
                 let partitions: Vec<_> = self.next.keys().cloned().collect();

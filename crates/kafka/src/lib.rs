@@ -9,15 +9,19 @@
 //! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
 //! a process follows its group.
 
+pub mod acls;
 pub mod admin;
 pub mod catalog;
 pub mod checkpoint;
 pub mod client;
+pub mod connection;
+pub mod dlq;
 pub mod error;
 pub mod health;
 pub mod lag;
 pub mod member;
 pub mod out;
+pub mod probe;
 pub mod raw;
 pub mod run;
 pub mod session;
@@ -29,6 +33,7 @@ pub mod trace;
 mod ingest;
 mod load;
 mod log;
+mod remedy;
 mod restore;
 mod stage;
 mod task;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
 use crate::session::Position;
-use crate::stats::{Delays, Loaded, StageStats, Status, Written};
+use crate::stats::{Delays, Loaded, StageStats, Status, Trouble, Written};
 use crate::task::Context;
 use crate::topics::{Stage, Topics};
 use crate::trace::{self, TraceContext, Traced};
@@ -47,7 +47,7 @@ pub fn run(
         handle,
         stats,
         member,
-        loader: Loader::new(client.clone(), Limits::default()),
+        loader: Loader::new(client.clone(), limits()),
         next: BTreeMap::new(),
         moved: BTreeMap::new(),
         since: None,
@@ -61,8 +61,14 @@ pub fn run(
             load.flush()?;
         }
         load.stats.holds(load.next.len(), load.since.is_some());
+        load.stats.trouble(Trouble::Brokers, load.member.trouble());
     }
     if load.since.is_some() { load.flush() } else { Ok(()) }
+}
+
+/// A server that is away shows in the stage's status soon; the stage itself tries again for as long as it takes.
+fn limits() -> Limits {
+    Limits { attempts: 5, ..Limits::default() }
 }
 
 struct Load<'a> {

@@ -1,12 +1,12 @@
 //! A member of a stage's consumer group. The callbacks of librdkafka become one closed enum, [`Moved`].
 
 use crate::client;
+use crate::connection::{Ear, protocol};
 use crate::error::Error;
 use crate::lag;
 use crate::session::Position;
 use crate::settings::KafkaSettings;
 use crate::stats::StageStats;
-use crate::topics::Stage;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -15,8 +15,9 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the broker may take to answer a question.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -32,6 +33,13 @@ pub enum Moved {
     Lost,
 }
 
+/// Reports in a row that name no broker as up before that counts as trouble: a connection may be made anew.
+const REPORTS_WITHOUT_BROKER: u32 = 2;
+/// How often a member reports, in milliseconds.
+const REPORT_EVERY_MS: &str = "2000";
+/// While brokers are away, the same is heard many times a second; it is logged so often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// What librdkafka tells a member.
 #[derive(Debug)]
 pub struct MemberContext {
@@ -39,6 +47,10 @@ pub struct MemberContext {
     moved: Mutex<VecDeque<Moved>>,
     /// The partitions that are read, each from an offset on; `None`: none are until the tasks are restored.
     reading: Mutex<Option<BTreeMap<(String, i32), i64>>>,
+    ear: Ear,
+    /// Reports in a row that name no broker as up.
+    alone: AtomicU32,
+    logged: Mutex<Option<Instant>>,
 }
 
 impl MemberContext {
@@ -50,6 +62,14 @@ impl MemberContext {
         *self.reading() = partitions;
         self.stats.heard(None);
     }
+    /// Logs what does not stop the member, but not all the time.
+    fn warn(&self, error: &KafkaError, reason: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            *logged = Some(Instant::now());
+            tracing::warn!(stage = %self.stats.stage, %error, reason, "reading waits");
+        }
+    }
 }
 
 impl ClientContext for MemberContext {
@@ -57,9 +77,15 @@ impl ClientContext for MemberContext {
         crate::log::pass_on(level, facility, line, self.stats.stage.as_str());
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(stage = %self.stats.stage, %error, reason, "consumer");
+        self.ear.note(&error, reason);
+        self.warn(&error, reason);
     }
     fn stats(&self, statistics: Statistics) {
+        if lag::is_any_up(&statistics) {
+            self.alone.store(0, Ordering::Relaxed);
+        } else {
+            self.alone.fetch_add(1, Ordering::Relaxed);
+        }
         let heard = lag::heard(&statistics, self.reading().as_ref());
         self.stats.heard(Some(heard));
     }
@@ -93,6 +119,8 @@ impl ConsumerContext for MemberContext {
 /// A member of a stage's consumer group, used by one thread.
 pub struct Member {
     consumer: BaseConsumer<MemberContext>,
+    brokers: String,
+    protocol: String,
 }
 
 impl std::fmt::Debug for Member {
@@ -109,13 +137,19 @@ impl Member {
     /// [`Error::Client`] for settings that librdkafka refuses.
     pub fn join(settings: &KafkaSettings, topics: &[&str], stats: &Arc<StageStats>) -> Result<Self, Error> {
         let mut config = client::member(settings, stats.stage);
-        config.set("statistics.interval.ms", "2000");
-        let context =
-            MemberContext { stats: stats.clone(), moved: Mutex::default(), reading: Mutex::new(None) };
+        config.set("statistics.interval.ms", REPORT_EVERY_MS);
+        let context = MemberContext {
+            stats: stats.clone(),
+            moved: Mutex::default(),
+            reading: Mutex::new(None),
+            ear: Ear::default(),
+            alone: AtomicU32::new(0),
+            logged: Mutex::new(None),
+        };
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, brokers: settings.brokers.clone(), protocol: protocol(settings).to_owned() })
     }
 
     /// The next record, if one comes in time. Callbacks run in here.
@@ -127,7 +161,7 @@ impl Member {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
             Some(Err(error)) if passes(&error) => {
-                tracing::warn!(stage = %self.stage(), %error, "reading waits");
+                self.consumer.context().warn(&error, "");
                 Ok(None)
             }
             Some(Err(error)) => Err(Error::Consume(error.to_string())),
@@ -139,8 +173,11 @@ impl Member {
         self.consumer.context().moved.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    fn stage(&self) -> Stage {
-        self.consumer.context().stats.stage
+    /// Why no broker can be talked to; `None`: one can.
+    pub fn trouble(&self) -> Option<String> {
+        let context = self.consumer.context();
+        let alone = context.alone.load(Ordering::Relaxed) >= REPORTS_WITHOUT_BROKER;
+        alone.then(|| context.ear.refusal(&self.brokers, &self.protocol).to_string())
     }
 
     /// Reads these partitions from these offsets on, and no others.

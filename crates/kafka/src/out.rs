@@ -20,6 +20,8 @@ pub mod header {
     pub const DEFINITION: &str = "definition";
     /// Of a raw record: when it was received, where that is not the record's own time.
     pub const RECEIVED_AT: &str = "streamgauge-received-at";
+    /// Of a raw record that was sent again: where it was first, as in `raw.github:0:17`.
+    pub const REPLAY_OF: &str = "streamgauge-replay-of";
     /// Of a dead letter: the counted word.
     pub const REASON: &str = "reason";
     /// Of a dead letter: what exactly, where, and how to mend it.
@@ -146,7 +148,9 @@ impl<S: EosSession> Out<'_, S> {
         let mut group = Contributions::default();
         for contribution in all {
             let full = group.contributions.len() >= GROUPED_ROWS;
-            if full || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope) {
+            if full
+                || group.contributions.first().is_some_and(|first| first.key.scope != contribution.key.scope)
+            {
                 self.contributions_of_scope(&group)?;
                 group.contributions.clear();
             }

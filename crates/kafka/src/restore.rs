@@ -9,6 +9,7 @@ use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, L
 use crate::client;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
+use crate::probe::is_topic_denied;
 use crate::stage::Logic;
 use crate::stats::StageStats;
 use crate::task::Context;
@@ -162,6 +163,9 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 stats.restoring(live.read - told);
                 return Ok(());
+            }
+            Some(Err(error)) if is_topic_denied(&error) => {
+                return Err(Error::Consume(format!("topic {topic}: {error}")));
             }
             Some(Err(error)) => last = error.to_string(),
             None => {}

@@ -3,19 +3,20 @@
 //! A stage that fails is started again after a pause that doubles: nothing it had not committed counts, so it goes
 //! on where it was. How it stands is in its [`StageStats`].
 
+use crate::acls::{Operation, Resource};
 use crate::catalog::{Follower, ReadCatalog};
-use crate::client;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
+use crate::probe::{Probe, Seen, denied, missing};
+use crate::remedy::{reason, remedied};
 use crate::settings::KafkaSettings;
 use crate::stage::{Aggregate, Correlate};
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Trouble};
 use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::Tracing;
 use crate::{ingest, load, worker};
 use model::Definitions;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use sources::SourceSettings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,8 +116,13 @@ fn keep_running(stage: Stage, plan: &Plan, tracing: &Tracing, stats: &Arc<StageS
         if started.elapsed() >= GOOD_FOR {
             pause = FIRST_PAUSE;
         }
-        tracing::error!(%stage, pause_ms = pause.as_millis() as u64, "the stage failed and is started again: {error}");
-        stats.set_status(Status::Failing(error.to_string()));
+        stats.restarted();
+        stats.set_status(Status::Failing(remedied(error.whole())));
+        let reason = reason(&plan.settings, stage, &error);
+        tracing::error!(%stage, pause_ms = pause.as_millis() as u64, "the stage failed and is started again: {reason}");
+        stats.set_status(Status::Failing(reason));
+        stats.trouble(Trouble::Brokers, None);
+        stats.trouble(Trouble::Transactions, None);
         let until = Instant::now() + pause;
         while Instant::now() < until && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK_EVERY);
@@ -149,7 +155,7 @@ fn run(
         definitions: plan.definitions.clone(),
         definition: plan.definitions.hash(),
         read_catalog: plan.read_catalog.clone(),
-        tasks: tasks(&plan.settings)?,
+        tasks: ready(&plan.settings, stage)?,
         tracing: tracing.clone(),
     };
     let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
@@ -166,28 +172,34 @@ fn run(
     }
 }
 
+/// Looks whether a stage finds all that it needs. Says how many tasks there are.
+fn ready(settings: &KafkaSettings, stage: Stage) -> Result<u32, Error> {
+    let probe = Probe::connect(settings, ANSWER_WITHIN).map_err(Error::Refused)?;
+    match probe.lacks(stage) {
+        Some(refusal) => Err(Error::Refused(refusal)),
+        None => tasks_of(&probe, settings),
+    }
+}
+
 /// How many tasks `correlate` and `aggregate` have: the partitions of the topics between the stages.
 ///
 /// # Errors
 /// [`Error::Topic`] for one that is missing or has another number of partitions than the others.
 pub fn tasks(settings: &KafkaSettings) -> Result<u32, Error> {
-    let consumer: BaseConsumer =
-        client::reader(settings).create().map_err(Error::client("a client for the topics' metadata"))?;
-    let mut found: Option<(&str, usize)> = None;
+    tasks_of(&Probe::connect(settings, ANSWER_WITHIN).map_err(Error::Refused)?, settings)
+}
+
+fn tasks_of(probe: &Probe, settings: &KafkaSettings) -> Result<u32, Error> {
+    let mut found: Option<(&str, u32)> = None;
     for topic in settings.topics.by_task() {
         let wrong = |reason: String| Error::Topic { topic: topic.to_owned(), reason };
-        let metadata = consumer
-            .fetch_metadata(Some(topic), ANSWER_WITHIN)
-            .map_err(|error| wrong(format!("no answer from {}: {error}", settings.brokers)))?;
-        let partitions = metadata
-            .topics()
-            .iter()
-            .find(|known| known.name() == topic && known.error().is_none())
-            .map_or(0, |known| known.partitions().len());
+        let partitions = match probe.topic(topic) {
+            Seen::There { partitions, .. } => partitions,
+            Seen::Missing => return Err(Error::Refused(missing(topic))),
+            Seen::Denied => return Err(Error::Refused(denied(Operation::Describe, Resource::Topic, topic))),
+            Seen::Other(reason) => return Err(wrong(reason)),
+        };
         match found {
-            _ if partitions == 0 => {
-                return Err(wrong("it does not exist; `streamgauge topics` makes it".to_owned()));
-            }
             None => found = Some((topic, partitions)),
             Some((first, count)) if count != partitions => {
                 return Err(wrong(format!(
@@ -198,5 +210,5 @@ pub fn tasks(settings: &KafkaSettings) -> Result<u32, Error> {
             Some(_) => {}
         }
     }
-    Ok(found.and_then(|(_, count)| u32::try_from(count).ok()).unwrap_or(1))
+    Ok(found.map_or(1, |(_, count)| count))
 }

@@ -15,8 +15,8 @@ use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A record to produce.
@@ -101,6 +101,10 @@ pub struct SessionContext {
     /// Whose it is, as in `correlate-3`.
     task: String,
     undelivered: AtomicU64,
+    /// The first record of a transaction that was not delivered: its topic and why.
+    first_undelivered: Mutex<Option<String>>,
+    /// The first partition that the brokers did not take into a transaction, and why.
+    refused: Mutex<Option<String>>,
     transport_errors: AtomicBool,
     /// Where the last checkpoint lies; −1: none was delivered.
     checkpoint_offset: AtomicI64,
@@ -108,6 +112,13 @@ pub struct SessionContext {
 
 impl ClientContext for SessionContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // Which topic a transaction may not take in is said nowhere else.
+        if let Some((_, refused)) = line.split_once("Failed to add partition ") {
+            self.refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert_with(|| refused.to_owned());
+        }
         crate::log::pass_on(level, facility, line, &self.task);
     }
     fn error(&self, error: KafkaError, reason: &str) {
@@ -125,10 +136,10 @@ impl ProducerContext for SessionContext {
             }
             Ok(_) => {}
             Err((error, record)) => {
-                // Of thousands of records one line is enough.
+                // Of thousands of records one is enough.
                 if self.undelivered.fetch_add(1, Ordering::Relaxed) == 0 {
-                    let (task, topic, partition) = (&self.task, record.topic(), record.partition());
-                    tracing::warn!(task, topic, partition, %error, "a record was not delivered");
+                    *self.first_undelivered.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(format!("topic {}: {error}", record.topic()));
                 }
             }
         }
@@ -160,6 +171,8 @@ impl RdkafkaSession {
             .create_with_context(SessionContext {
                 task: settings.topics.task_of(transactional_id),
                 undelivered: AtomicU64::new(0),
+                first_undelivered: Mutex::new(None),
+                refused: Mutex::new(None),
                 transport_errors: AtomicBool::new(false),
                 checkpoint_offset: AtomicI64::new(-1),
             })
@@ -188,8 +201,27 @@ impl RdkafkaSession {
         }
         match self.producer.context().undelivered.swap(0, Ordering::Relaxed) {
             0 => Ok(()),
-            count => Err(EosError::Abort(format!("{count} records were not delivered"))),
+            count => Err(EosError::Abort(format!("{count} records were not delivered ({})", self.cause()))),
         }
+    }
+}
+
+impl RdkafkaSession {
+    /// Why records were not delivered. A transaction that cannot go on says so to whoever would begin one; its
+    /// records only hear that they were thrown away.
+    fn cause(&self) -> String {
+        if let Some(refused) =
+            self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            return refused;
+        }
+        if let Err(KafkaError::Transaction(error)) = self.producer.begin_transaction()
+            && error.txn_requires_abort()
+        {
+            return error_text(&error);
+        }
+        let first = &self.producer.context().first_undelivered;
+        first.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 }
 

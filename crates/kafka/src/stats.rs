@@ -23,7 +23,7 @@ pub enum Status {
     Starting,
     /// It works.
     Running,
-    /// It failed for this reason and is started again after a pause.
+    /// It cannot go on for this reason, which names what mends it; it tries again by itself.
     Failing(String),
     /// It was stopped.
     Stopped,
@@ -204,6 +204,15 @@ pub struct Snapshot {
     pub status: Status,
 }
 
+/// What keeps a stage from going on although it has not failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// No broker can be talked to.
+    Brokers,
+    /// Transactions fail, and are tried again.
+    Transactions,
+}
+
 /// The counters of one stage.
 #[derive(Debug)]
 pub struct StageStats {
@@ -218,6 +227,7 @@ struct Inner {
     states: BTreeMap<u32, TaskState>,
     heard: Option<Heard>,
     waiting: bool,
+    troubles: BTreeMap<Trouble, String>,
     /// When something was committed last, or nothing waited.
     progressed: Instant,
     restoring_since: Option<Instant>,
@@ -256,6 +266,7 @@ impl StageStats {
             states: BTreeMap::new(),
             heard: None,
             waiting: false,
+            troubles: BTreeMap::new(),
             progressed: Instant::now(),
             restoring_since: None,
         };
@@ -285,6 +296,7 @@ impl StageStats {
         counted.dead_letters += written.dead_letters;
         counted.transactions += 1;
         counted.transaction_seconds.observe(took.as_secs_f64());
+        inner.troubles.remove(&Trouble::Transactions);
         inner.progress();
     }
     /// Counts what an acknowledged load did.
@@ -303,6 +315,10 @@ impl StageStats {
     /// Counts a failed transaction.
     pub fn failed(&self) {
         self.lock().counted.failures += 1;
+    }
+    /// Counts a stage that failed and is started again.
+    pub fn restarted(&self) {
+        self.lock().counted.restarts += 1;
     }
     /// Counts records of a changelog while they are read.
     pub fn restoring(&self, records: u64) {
@@ -348,13 +364,20 @@ impl StageStats {
             inner.progress();
         }
     }
+    /// Notes what keeps the stage from going on, or that it no longer does.
+    pub fn trouble(&self, kind: Trouble, reason: Option<String>) {
+        let mut inner = self.lock();
+        match reason {
+            Some(reason) => _ = inner.troubles.insert(kind, reason),
+            None => _ = inner.troubles.remove(&kind),
+        }
+    }
     /// Notes how the stage stands.
     pub fn set_status(&self, status: Status) {
         let mut inner = self.lock();
         match &status {
             Status::Running if inner.counted.status != Status::Running => inner.progressed = Instant::now(),
             Status::Failing(reason) => {
-                inner.counted.restarts += 1;
                 inner.counted.unrecovered = Some(reason.clone());
             }
             _ => {}
@@ -369,6 +392,12 @@ impl StageStats {
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
         let mut snapshot = inner.counted.clone();
+        // What keeps it from going on comes first.
+        if let (Status::Starting | Status::Running, Some(reason)) =
+            (&snapshot.status, inner.troubles.values().next())
+        {
+            snapshot.status = Status::Failing(reason.clone());
+        }
         for state in inner.states.values() {
             snapshot.state.entries += state.entries;
             snapshot.state.bytes += state.bytes;
@@ -415,6 +444,7 @@ mod tests {
     fn a_failure_is_over_when_something_is_committed_and_not_when_the_stage_merely_runs_again() {
         let stats = StageStats::new(Stage::Load);
         stats.set_status(Status::Failing("no answer".to_owned()));
+        stats.restarted();
         stats.set_status(Status::Running);
         assert_eq!(stats.snapshot().unrecovered.as_deref(), Some("no answer"));
         stats.committed([("emitted", "", 2), ("dropped", "ping", 1)], &Written::default(), Duration::ZERO);

@@ -89,6 +89,10 @@ impl Topics {
         }
     }
 
+    /// What every name begins with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
     /// The topic of a source's raw records.
     pub fn raw(&self, source: &str) -> String {
         format!("{}raw.{source}", self.prefix)
@@ -111,6 +115,10 @@ impl Topics {
     /// The consumer group of a stage.
     pub fn group(&self, stage: Stage) -> String {
         format!("{}{stage}", self.prefix)
+    }
+    /// The group that readers name which join none.
+    pub fn reader_group(&self) -> String {
+        format!("{}reader", self.prefix)
     }
     /// The transactional id of a stage's task (of `ingest`: of a process).
     pub fn transactional_id(&self, stage: Stage, of: impl fmt::Display) -> String {

@@ -7,9 +7,10 @@ use crate::catalog::Follower;
 use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
+use crate::remedy::remedied;
 use crate::session::Position;
 use crate::stage::{Logic, is_final};
-use crate::stats::{StageStats, Status};
+use crate::stats::{StageStats, Status, Trouble};
 use crate::task::{Context, Taken, Task};
 use crate::trace::{self, TraceContext};
 use rdkafka::message::{Headers, Message};
@@ -49,6 +50,7 @@ pub fn run<L: Logic>(
         worker.follow()?;
         worker.gather()?;
         worker.work()?;
+        worker.stats.trouble(Trouble::Brokers, worker.member.trouble());
     }
     worker.finish()
 }
@@ -187,6 +189,7 @@ impl<L: Logic> Worker<'_, L> {
             Err(error) if is_final(&error) => Err(error),
             Err(error) => {
                 tracing::warn!(stage = %L::STAGE, partition, %error, "the task is restored from its changelog");
+                self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
                 self.tasks.remove(&partition);
                 self.stats.holds(self.tasks.len(), false);
                 // What the group did meanwhile comes first: the partition may be somebody else's.

@@ -410,7 +410,10 @@ fn the_bytes_of_a_contribution_and_of_a_deleted_row_are_those_that_were_kept() {
     check_golden("contributions", &Contributions { contributions: vec![Contribution { key, delta }] });
     let key = RowKey::Change("checkout".into(), "github.com/acme/shop".into(), Sha::new("abc123"));
     check_golden("row_change", &RowChange::Delete(key.clone()));
-    check_golden("row_changes", &RowChanges { rows: vec![RowChange::Delete(key.clone()), RowChange::Delete(key)] });
+    check_golden(
+        "row_changes",
+        &RowChanges { rows: vec![RowChange::Delete(key.clone()), RowChange::Delete(key)] },
+    );
 }
 
 #[test]

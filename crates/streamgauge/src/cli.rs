@@ -96,8 +96,19 @@ pub enum Command {
                       streamgauge run --config streamgauge.toml --stage ingest --stage correlate")]
     Run(Run),
     /// Make the topics that Kafka needs, or show how they stand
-    #[command(after_help = "Example:\n  streamgauge topics --config streamgauge.toml --dry-run")]
+    #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
+                      streamgauge topics --config streamgauge.toml --acls dora --stage load")]
     Topics(TopicsCommand),
+    /// List, show or replay rejected records
+    #[command(subcommand)]
+    Dlq(Dlq),
+    /// Try everything that the configuration names, and say what is wrong and how to mend it
+    #[command(after_help = "Example:\n  streamgauge check --config streamgauge.toml\n\n\
+                      Exit code 1 when something does not work.")]
+    Check(Check),
+    /// Make the tables of ClickHouse or bring them up to date, or print the SQL for it
+    #[command(after_help = "Example:\n  streamgauge migrate --config streamgauge.toml --dry-run")]
+    Migrate(Migrate),
     /// Write the completion script of a shell
     #[command(
         after_help = "Example:\n  streamgauge completions bash > ~/.local/share/bash-completion/completions/streamgauge"
@@ -342,4 +353,98 @@ pub struct TopicsCommand {
     /// How many brokers keep each record [default: 3, or as many as there are]
     #[arg(long, value_name = "COUNT")]
     pub replication: Option<i32>,
+    /// Show the rights on the brokers that USER needs to run the stages, as arguments of kafka-acls.sh; ask nobody
+    #[arg(long, value_name = "USER", conflicts_with_all = ["dry_run", "replication"])]
+    pub acls: Option<String>,
+    /// With --acls: of this stage only; may be given again
+    #[arg(long = "stage", value_name = "STAGE", requires = "acls")]
+    pub stages: Vec<String>,
+    /// With --acls: what an operator's commands need (topics, check, catalog apply, generate, dlq) instead
+    #[arg(long, requires = "acls", conflicts_with = "stages")]
+    pub operator: bool,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Print the SQL of every migration, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the SQL for three users with least rights, USER who loads, USER_reader and USER_migrator; run nothing
+    #[arg(long, value_name = "USER", conflicts_with = "dry_run")]
+    pub grants: Option<String>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// On Kafka: check what this stage needs only: ingest, correlate, aggregate or load; may be given again
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub stages: Vec<String>,
+}
+
+/// `dlq`.
+#[derive(Debug, Subcommand)]
+pub enum Dlq {
+    /// List dead letters, the newest last
+    #[command(after_help = "Example:\n  streamgauge dlq list --reason unknown_event --since 2d")]
+    List(DlqList),
+    /// Show a dead letter whole: its reason, where its record lies, its headers and its body
+    #[command(after_help = "Example:\n  streamgauge dlq show 0:17")]
+    Show {
+        /// The letter, as `dlq list` shows it: PARTITION:OFFSET (of a data folder: the first digits of its key)
+        id: String,
+    },
+    /// Give records to the pipeline again, once their source or what was wrong with them is mended
+    #[command(after_help = "Example:\n  streamgauge dlq replay --reason unknown_event --dry-run\n\n\
+                      A record that is replayed twice counts once. Exit code 1 when one cannot be replayed.")]
+    Replay(DlqReplay),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub struct DlqFilter {
+    /// With this reason, as in malformed or skew
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Refused by this source, as in github
+    #[arg(long)]
+    pub source: Option<String>,
+    /// That came from this topic (of a data folder: this file)
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Since this time (RFC 3339), or for so long (as in 2d)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+}
+
+/// `dlq list`.
+#[derive(Debug, Args)]
+pub struct DlqList {
+    /// Which
+    #[command(flatten)]
+    pub filter: DlqFilter,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub limit: usize,
+}
+
+/// `dlq replay`.
+#[derive(Debug, Args)]
+pub struct DlqReplay {
+    /// These letters, as `dlq list` shows them
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Which
+    #[command(flatten)]
+    pub filter: DlqFilter,
+    /// All of them
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// At most so many, the oldest
+    #[arg(long, value_name = "COUNT", conflicts_with = "ids")]
+    pub limit: Option<usize>,
+    /// Send nothing, and say what would be sent
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -26,6 +26,18 @@ impl ClickHouse {
     /// # Errors
     /// The engine's library is missing, the folder is damaged, or a migration fails.
     pub fn embedded(folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<Self> {
+        let opened = Self::opened(folder, listen, routes)?;
+        opened
+            .block_on(migrate(&warehouse::client(opened.url()), &Database::default(), &Target::Embedded))
+            .context("the tables cannot be made")?;
+        Ok(opened)
+    }
+
+    /// As [`ClickHouse::embedded`], with the tables as they are.
+    ///
+    /// # Errors
+    /// The engine's library is missing, or the folder is damaged.
+    pub fn opened(folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<Self> {
         let runtime = runtime()?;
         let engine = Engine::open(&folder.join("clickhouse"))?;
         let server = runtime.block_on(async {
@@ -38,10 +50,6 @@ impl ClickHouse {
             }
         })?;
         let url = server.url();
-        let database = Database::default();
-        runtime
-            .block_on(migrate(&warehouse::client(&url), &database, &Target::Embedded))
-            .context("the tables cannot be made")?;
         Ok(Self { runtime, server: Some(server), url })
     }
 

@@ -8,7 +8,7 @@ use crate::explain;
 use crate::folder::DataFolder;
 use crate::import::{BATCH_RECORDS, Summary, now};
 use crate::loader::Loading;
-use crate::log::{EventLog, Generation, LAYOUT, RecordHash, Transaction};
+use crate::log::{EventLog, Generation, LAYOUT, RecordHash, Transaction, record_hash};
 use crate::normalize::source_settings;
 use crate::ownership::Ownership;
 use anyhow::Context;
@@ -109,6 +109,7 @@ impl Pipeline {
         letters.iter().for_each(|letter| summary.letter(letter));
         let mut transaction = Transaction { letters, ..Transaction::default() };
         let mut seen = BTreeSet::new();
+        let answers = self.log.has_letters()?;
         {
             let mut topology = lock(&self.topology);
             for (hash, record) in records {
@@ -126,6 +127,9 @@ impl Pipeline {
                     (Some(reason), None) => summary.dropped(reason.as_str()),
                     (None, None) => summary.emitted(processed.emitted as u64),
                 }
+                if answers {
+                    transaction.taken.push(record_hash(&record, false));
+                }
                 transaction.records.push((hash, record));
             }
             topology.settle(false);
@@ -136,6 +140,14 @@ impl Pipeline {
         transaction.position = self.log.next_sequence()? + transaction.records.len() as u64;
         self.commit(transaction, summary)?;
         Ok(())
+    }
+
+    /// Takes a dead letter away: its record was taken.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub fn forget_letter(&self, key: &RecordHash) -> anyhow::Result<()> {
+        self.log.forget_letter(key)
     }
 
     /// Brings every table up to date and waits until it is loaded.
@@ -207,16 +219,22 @@ impl Pipeline {
         }
         let mut summary = Summary::default();
         let mut records = self.log.raw_from(position).peekable();
+        let answers = self.log.has_letters()?;
         while records.peek().is_some() {
+            let mut taken = Vec::new();
             {
                 let mut topology = lock(&self.topology);
                 for record in records.by_ref().take(BATCH_RECORDS) {
-                    topology.process(&record?);
+                    let record = record?;
+                    let rejected = topology.process(&record).rejected.is_some();
+                    if answers && !rejected {
+                        taken.push(record_hash(&record, false));
+                    }
                     position += 1;
                 }
                 topology.settle(false);
             }
-            self.commit(Transaction { position, ..Transaction::default() }, &mut summary)?;
+            self.commit(Transaction { position, taken, ..Transaction::default() }, &mut summary)?;
         }
         // A crash between the last transaction and its settling leaves ranges that are owed.
         self.unsettled |= !self.log.is_settled()?;

@@ -21,6 +21,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What a dead letter has for a source when a line was no record.
+pub const WRAPPED: &str = "import";
 /// Records of one transaction.
 pub const BATCH_RECORDS: usize = 5_000;
 /// Bytes of bodies of one transaction: with records at their largest, memory stays bounded too.

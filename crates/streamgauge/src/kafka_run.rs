@@ -161,7 +161,11 @@ fn publish_first(settings: &Settings, brokers: &KafkaSettings) -> anyhow::Result
     Ok(())
 }
 
-fn stages(named: &[String]) -> anyhow::Result<Vec<Stage>> {
+/// The stages of these names; all of them where none is named.
+///
+/// # Errors
+/// Exit code 2 for an unknown one.
+pub fn stages(named: &[String]) -> anyhow::Result<Vec<Stage>> {
     if named.is_empty() {
         return Ok(Stage::ALL.to_vec());
     }

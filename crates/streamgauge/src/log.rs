@@ -87,6 +87,8 @@ pub struct Transaction {
     pub events: Vec<Arc<DeliveryEvent>>,
     /// What was rejected.
     pub letters: Vec<DeadLetter>,
+    /// Records that were taken, by what they say: a dead letter of one of them is answered.
+    pub taken: Vec<RecordHash>,
     /// Up to which sequence of the raw log everything is processed (exclusive).
     pub position: u64,
     /// The definitions' hash.
@@ -180,6 +182,9 @@ impl EventLog {
             );
             part += 1;
         }
+        for hash in &transaction.taken {
+            batch.remove(&self.letters, hash);
+        }
         for letter in &transaction.letters {
             // The same rejected input again is the same dead letter.
             batch.insert(&self.letters, letter_key(letter), encode(letter)?);
@@ -250,10 +255,31 @@ impl EventLog {
         self.write(batch)
     }
 
-    /// Every dead letter, in no meaningful order.
-    #[cfg(test)]
-    pub fn letters(&self) -> impl Iterator<Item = anyhow::Result<DeadLetter>> + use<> {
-        self.letters.iter().map(|entry| decode(&entry.value().map_err(store_error)?))
+    /// Every dead letter with its key, in no meaningful order.
+    pub fn letters(&self) -> impl Iterator<Item = anyhow::Result<(RecordHash, DeadLetter)>> + use<> {
+        self.letters.iter().map(|entry| {
+            let (key, value) = entry.into_inner().map_err(store_error)?;
+            let key = RecordHash::try_from(&*key).map_err(|_| anyhow!("the key of a dead letter is cut"))?;
+            Ok((key, decode(&value)?))
+        })
+    }
+
+    /// Whether there is any dead letter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_letters(&self) -> anyhow::Result<bool> {
+        Ok(!self.letters.is_empty().map_err(store_error)?)
+    }
+
+    /// Takes a dead letter away: its record was taken.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_letter(&self, key: &RecordHash) -> anyhow::Result<()> {
+        let mut batch = self.batch();
+        batch.remove(&self.letters, key.as_slice());
+        batch.commit().map_err(store_error)
     }
 
     /// A value kept by name.
@@ -274,14 +300,15 @@ impl EventLog {
         self.write(batch)
     }
 
-    /// Forgets what was computed, never what came in: the raw log is processed again from its start.
+    /// Forgets what was computed, never what came in: the raw log is processed again from its start. Dead letters
+    /// stay, for what they hold is not in the log; those of records that are taken now go with them.
     /// The generation is set last, so that a crash in between starts over.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn begin_generation(&self, generation: &Generation) -> anyhow::Result<()> {
         self.set_meta("generation", &Generation::default())?;
-        for keyspace in [&self.state, &self.outbox, &self.letters] {
+        for keyspace in [&self.state, &self.outbox] {
             self.sweep(keyspace)?;
         }
         let mut batch = self.batch();
@@ -343,6 +370,7 @@ pub fn record_hash(record: &RawRecord, received_at_counts: bool) -> RecordHash {
     hash
 }
 
+/// The key of a letter; of one that keeps its record whole the hash of the record.
 fn letter_key(letter: &DeadLetter) -> RecordHash {
     let record = RawRecord {
         source: letter.source.clone(),

@@ -2,12 +2,14 @@
 
 mod ask;
 mod bundle;
+mod check;
 mod cli;
 mod clickhouse;
 mod config;
 mod correct;
 mod demo;
 mod disk;
+mod dlq;
 mod engine;
 mod explain;
 mod failure;
@@ -17,6 +19,7 @@ mod import;
 mod kafka_run;
 mod loader;
 mod log;
+mod migrate;
 mod normalize;
 mod output;
 mod ownership;
@@ -84,6 +87,9 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             None => run::run(command, &settings),
         },
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
+        Command::Dlq(command) => dlq::run(command, &settings, format()?, out),
+        Command::Check(command) => check::run(command, &settings, format()?, out),
+        Command::Migrate(command) => migrate::run(command, &settings, out),
         Command::Completions { .. } | Command::Man { .. } => Ok(failure::DONE),
     }
 }

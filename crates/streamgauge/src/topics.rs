@@ -4,6 +4,8 @@ use crate::cli;
 use crate::config::Settings;
 use crate::failure::{DONE, WRONG, wrong};
 use crate::output::{Align, Cell, Format, Table};
+use kafka::KafkaSettings;
+use kafka::acls::{calls, of_commands, of_stages, rules};
 use kafka::admin::{Admin, Standing};
 use kafka::topics::{Cleanup, TopicSpec};
 use std::io::Write;
@@ -21,6 +23,9 @@ pub fn run(
     let Some(brokers) = &settings.kafka else {
         return Err(wrong("no brokers are configured: set kafka.brokers or STREAMGAUGE__KAFKA__BROKERS"));
     };
+    if let Some(user) = &command.acls {
+        return acls(user, command, brokers, format, out);
+    }
     let sources = sources::SOURCES.iter().map(|source| source.name);
     let mut specs = brokers.topics.specs(settings.partitions, sources);
     // What a configuration maps is another's topic: it is read, never made.
@@ -54,7 +59,7 @@ pub fn run(
             Standing::Missing => "made".to_owned(),
             Standing::Differs(differences) => {
                 differ = true;
-                differences.join("; ")
+                differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             }
         };
         table.row(vec![
@@ -68,6 +73,49 @@ pub fn run(
     }
     table.write(format, out)?;
     Ok(if differ { WRONG } else { DONE })
+}
+
+/// The rights that a user needs: a table of who needs which, and below it, for people, the commands that give them.
+fn acls(
+    user: &str,
+    command: &cli::TopicsCommand,
+    brokers: &KafkaSettings,
+    format: Format,
+    out: &mut impl Write,
+) -> anyhow::Result<u8> {
+    // It is written into commands that somebody pastes into a shell.
+    if user.is_empty() || !user.chars().all(|c| c.is_ascii_alphanumeric() || "._-@=,".contains(c)) {
+        return Err(wrong(format!("--acls {user:?} is no user's name (letters, digits, . _ - @ = ,)")));
+    }
+    let needs = if command.operator {
+        of_commands(brokers)
+    } else {
+        of_stages(brokers, &crate::kafka_run::stages(&command.stages)?)
+    };
+    let names = ["for", "resource", "name", "pattern", "operations", "arguments"];
+    let mut table = Table::new(&names.map(|name| (name, Align::Left)));
+    for need in &needs {
+        let pattern = &need.rule.pattern;
+        let operations: Vec<String> = need.rule.operations.iter().map(ToString::to_string).collect();
+        table.row(vec![
+            Cell::text(need.by.to_string()),
+            Cell::text(pattern.resource.as_str()),
+            Cell::text(pattern.name.as_str()),
+            Cell::text(if pattern.prefixed { "prefixed" } else { "literal" }),
+            Cell::text(operations.join(", ")),
+            Cell::text(need.rule.arguments(user).join(" ")),
+        ]);
+    }
+    if format != Format::Table {
+        table.write(format, out)?;
+        return Ok(DONE);
+    }
+    table.without(&["arguments"]).write(format, out)?;
+    writeln!(out)?;
+    for arguments in calls(&rules(&needs), user) {
+        writeln!(out, "kafka-acls.sh --bootstrap-server {} {}", brokers.brokers, arguments.join(" "))?;
+    }
+    Ok(DONE)
 }
 
 fn keeps(cleanup: Cleanup) -> String {

@@ -288,7 +288,8 @@ fn readiness_says_that_no_broker_answers_and_comes_back_with_it() {
     other.stop();
 
     cluster.stop(1).unwrap();
-    let text = run.wait_for_readiness(503, "load: no broker answers");
+    let text = run.wait_for_readiness(503, "load: failing: ");
+    assert!(text.contains("refuses connections"), "{text}");
     assert_eq!(text.lines().count(), 4, "{text}");
     assert_eq!(run.get("/healthz").0, 200);
     assert_eq!(run.metrics().sum("streamgauge_stage_ready", &[("stage", "load")]), 0.0);

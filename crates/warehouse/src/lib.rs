@@ -5,20 +5,24 @@
 //! source for the embedded engine, a single server and a cluster.
 
 pub mod error;
+pub mod grants;
 mod insert;
 pub mod loader;
 pub mod migrate;
+pub mod probe;
 pub mod reader;
 mod retry;
 pub mod rows;
+pub mod schema;
 mod tables;
 pub mod target;
 mod template;
 
 pub use clickhouse::{Client, Compression};
 pub use error::{Error, Result};
+pub use grants::grants;
 pub use loader::{Limits, LoadReport, Loader};
-pub use migrate::{MigrationReport, Statement, dry_run, migrate};
+pub use migrate::{MigrationReport, Statement, dry_run, migrate, pending};
 pub use reader::{RawBytes, Reader, ReportRow, ScopeSummary};
 pub use rows::Stamp;
 pub use target::{Database, Target};

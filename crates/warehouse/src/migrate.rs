@@ -1,6 +1,7 @@
 //! Migrations: numbered templates, each run once and recorded with its checksum.
 
 use crate::error::{Error, Result};
+use crate::retry::code;
 use crate::target::{Database, Target};
 use crate::template::render;
 use clickhouse::Client;
@@ -40,6 +41,15 @@ impl Migration {
     fn checksum(&self) -> String {
         Sha256::digest(self.template.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
+
+    /// The statement that records that it ran.
+    fn record(&self, database: &Database) -> String {
+        let (version, name, checksum) = (self.version, self.name, self.checksum());
+        format!(
+            "INSERT INTO {database}.schema_migrations (version, name, checksum, applied_at)\n\
+             SELECT {version}, '{name}', '{checksum}', now64(3, 'UTC')"
+        )
+    }
 }
 
 /// A statement of a migration, rendered for its target.
@@ -69,12 +79,13 @@ struct Applied {
     checksum: String,
 }
 
-/// Every statement that [`migrate()`] runs on an empty server, in order.
+/// Every statement that [`migrate()`] runs on an empty server, in order, with those that record what ran.
 pub fn dry_run(database: &Database, target: &Target) -> Vec<Statement> {
     std::iter::once(&BOOTSTRAP)
         .chain(&MIGRATIONS)
         .flat_map(|migration| {
-            render(migration.template, database, target).into_iter().map(|sql| Statement {
+            let recorded = (migration.version > 0).then(|| migration.record(database));
+            render(migration.template, database, target).into_iter().chain(recorded).map(|sql| Statement {
                 version: migration.version,
                 name: migration.name,
                 sql,
@@ -83,35 +94,55 @@ pub fn dry_run(database: &Database, target: &Target) -> Vec<Statement> {
         .collect()
 }
 
-/// Makes the database, its tables and views, or brings them up to date. Running it again changes nothing; one
-/// that was cut off goes on.
+/// The migrations that did not run yet: number and name. All of them where there is no database.
+///
+/// # Errors
+/// [`Error::Newer`] and [`Error::Changed`] for a database of another program; [`Error::Query`] when nobody
+/// answers, or the user may not read what ran.
+pub async fn pending(client: &Client, database: &Database) -> Result<Vec<(u32, &'static str)>> {
+    Ok(missing(&applied(client, database).await?, database)?
+        .iter()
+        .map(|one| (one.version, one.name))
+        .collect())
+}
+
+/// Makes the database, its tables and views, or brings them up to date. Running it again changes nothing, and
+/// needs no right to make anything; one that was cut off goes on.
 ///
 /// # Errors
 /// [`Error::Newer`] and [`Error::Changed`] for a database of another program; [`Error::Migration`] with the
 /// statement that failed.
 pub async fn migrate(client: &Client, database: &Database, target: &Target) -> Result<MigrationReport> {
-    run(client, &BOOTSTRAP, database, target).await?;
-    let inside = client.clone().with_database(database.as_str());
-    let applied: Vec<Applied> =
-        inside.query("SELECT ?fields FROM schema_migrations FINAL ORDER BY version").fetch_all().await?;
-    let missing = missing(&applied, database)?;
+    let missing = missing(&applied(client, database).await?, database)?;
     let mut report = MigrationReport { applied: Vec::new(), version: newest() };
+    if missing.is_empty() {
+        return Ok(report);
+    }
+    run(client, &BOOTSTRAP, render(BOOTSTRAP.template, database, target)).await?;
     for migration in missing {
-        run(client, migration, database, target).await?;
-        inside
-            .query(
-                "INSERT INTO schema_migrations (version, name, checksum, applied_at) \
-                 SELECT ?, ?, ?, now64(3, 'UTC')",
-            )
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(migration.checksum())
-            .execute()
-            .await?;
+        let statements = render(migration.template, database, target).into_iter();
+        run(client, migration, statements.chain([migration.record(database)])).await?;
         report.applied.push((migration.version, migration.name));
     }
     client.clear_cached_metadata().await;
     Ok(report)
+}
+
+/// ClickHouse's codes for a table and a database that do not exist.
+const UNKNOWN: [u32; 2] = [60, 81];
+
+/// What ran. Nothing, where there is no record of it.
+async fn applied(client: &Client, database: &Database) -> Result<Vec<Applied>> {
+    let query = format!("SELECT ?fields FROM {database}.schema_migrations FINAL ORDER BY version");
+    match client.query(&query).fetch_all().await {
+        Ok(applied) => Ok(applied),
+        Err(clickhouse::error::Error::BadResponse(text))
+            if code(&text).is_some_and(|code| UNKNOWN.contains(&code)) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn newest() -> u32 {
@@ -141,8 +172,12 @@ fn missing(applied: &[Applied], database: &Database) -> Result<Vec<&'static Migr
     Ok(missing)
 }
 
-async fn run(client: &Client, migration: &Migration, database: &Database, target: &Target) -> Result<()> {
-    for sql in render(migration.template, database, target) {
+async fn run(
+    client: &Client,
+    migration: &Migration,
+    statements: impl IntoIterator<Item = String>,
+) -> Result<()> {
+    for sql in statements {
         tracing::debug!(version = migration.version, sql, "migrating");
         client.query_raw(&sql).execute().await.map_err(|source| Error::Migration {
             version: migration.version,

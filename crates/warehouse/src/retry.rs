@@ -21,7 +21,7 @@ pub fn may_pass(error: &Error) -> bool {
 }
 
 /// The code in an answer such as `Code: 252. DB::Exception: Too many parts …`.
-fn code(answer: &str) -> Option<u32> {
+pub fn code(answer: &str) -> Option<u32> {
     let (_, rest) = answer.split_once("Code: ")?;
     rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }

@@ -5,13 +5,13 @@
 //! cores: the broker, the engine and the stages.
 
 use crate::memory;
-use embedded_clickhouse::{Engine, Server};
-use generate::{Options, catalog_toml};
 use ::kafka::admin::Admin;
 use ::kafka::client;
 use ::kafka::raw::RawSender;
 use ::kafka::session::{EosSession, OutRecord, Position, RdkafkaSession};
 use ::kafka::{KafkaSettings, Plan, Running, Stage};
+use embedded_clickhouse::{Engine, Server};
+use generate::{Options, catalog_toml};
 use model::Definitions;
 use model::raw::RawRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -118,14 +118,17 @@ impl Bench {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let engine = Engine::open(&folder.path().join("clickhouse")).map_err(|error| eprintln!("skipped: {error}")).ok()?;
+        let engine = Engine::open(&folder.path().join("clickhouse"))
+            .map_err(|error| eprintln!("skipped: {error}"))
+            .ok()?;
         let options = Options { services: 50, days: 90, ..Options::default() };
         let records: Vec<RawRecord> =
             generate::generate(&options).filter(|record| record.source.as_str() == "github").collect();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server =
-            runtime.block_on(Server::start_with(engine.clone(), listen, axum::Router::new())).expect("a server");
+        let server = runtime
+            .block_on(Server::start_with(engine.clone(), listen, axum::Router::new()))
+            .expect("a server");
         let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).expect("a broker");
         let url = server.url();
         let catalog = catalog_toml(&options);
@@ -170,7 +173,12 @@ impl Bench {
             let running = Running::start(&plan).unwrap();
             let seen = || -> Vec<(u64, u64)> {
                 let counted = |stats: &Arc<::kafka::StageStats>| stats.snapshot();
-                running.stats().iter().map(counted).map(|counted| (counted.records_in, counted.transactions)).collect()
+                running
+                    .stats()
+                    .iter()
+                    .map(counted)
+                    .map(|counted| (counted.records_in, counted.transactions))
+                    .collect()
             };
             // Joining the group and restoring are not what is measured.
             while seen().first().is_none_or(|(records, _)| *records == 0) {

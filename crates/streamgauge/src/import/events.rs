@@ -1,7 +1,7 @@
 //! `import events`: NDJSON, each line a canonical event, or a raw record that wraps a vendor's payload.
 
 use super::lines::{self, Line};
-use super::{Sink, now};
+use super::{Sink, WRAPPED, now};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin, RawRecord};
 use model::{Text, Timestamp};
 use serde::Deserialize;
@@ -104,7 +104,7 @@ fn letter(
     at: Timestamp,
 ) -> Box<DeadLetter> {
     Box::new(DeadLetter {
-        source: Text::new("import"),
+        source: Text::new(WRAPPED),
         reason: Text::new(reason),
         detail,
         origin,

@@ -92,7 +92,7 @@ impl Summary {
             }
         }
         if self.rejections() > 0 {
-            text.push_str("\nrejected records are kept with their reasons in the data folder's dead letters");
+            text.push_str("\nrejected records are kept with their reasons in the data folder's dead letters (`streamgauge dlq list`)");
         }
         text
     }
@@ -146,7 +146,7 @@ mod tests {
              time span: 1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z\n\
              dropped: 1 × ref_deleted\n\
              rejected: 5 × malformed\n  a.ndjson:1: no JSON\n  a.ndjson:2: no JSON\n  a.ndjson:3: no JSON\n\
-             rejected records are kept with their reasons in the data folder's dead letters"
+             rejected records are kept with their reasons in the data folder's dead letters (`streamgauge dlq list`)"
         );
     }
 }

@@ -80,6 +80,31 @@ fn a_new_generation_keeps_what_came_in_and_forgets_what_was_computed() {
 }
 
 #[test]
+fn a_dead_letter_stays_over_generations_until_its_record_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EventLog::open(folder.path()).unwrap();
+    let rejected = record("a");
+    let letter = DeadLetter {
+        source: rejected.source.clone(),
+        reason: "skew".into(),
+        detail: String::new(),
+        origin: rejected.origin.clone(),
+        received_at: rejected.received_at,
+        headers: rejected.headers.clone(),
+        body: rejected.body.clone(),
+        body_bytes: rejected.body.len() as u64,
+    };
+    log.commit(Transaction { letters: vec![letter.clone()], ..Transaction::default() }).unwrap();
+    log.begin_generation(&Generation::default()).unwrap();
+    let hash = record_hash(&rejected, false);
+    let kept: Vec<(RecordHash, DeadLetter)> = log.letters().map(Result::unwrap).collect();
+    assert_eq!(kept, [(hash, letter)]);
+    log.commit(Transaction { taken: vec![hash], records: vec![(hash, rejected)], ..Transaction::default() })
+        .unwrap();
+    assert!(!log.has_letters().unwrap());
+}
+
+#[test]
 fn a_record_is_known_by_what_it_says_and_not_by_where_it_was_read() {
     let mut again = record("a");
     again.origin.offset = 9;

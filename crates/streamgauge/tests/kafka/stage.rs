@@ -125,9 +125,7 @@ impl<'a> Stage<'a> {
         if self.has_catalog {
             command.arg("--catalog").arg(self.organisation.catalog());
         }
-        command
-            .args(["--config", &self.config()])
-            .env("STREAMGAUGE__KAFKA__INSTANCE", instance);
+        command.args(["--config", &self.config()]).env("STREAMGAUGE__KAFKA__INSTANCE", instance);
         command
     }
 

@@ -187,6 +187,10 @@ AS SELECT
 FROM streamgauge.definitions_rows FINAL
 COMMENT 'The definitions that decide the numbers.';
 
+-- 001 dimensions
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 1, 'dimensions', 'f1e64e24573d1afec3842aacc0ba787d6d65043cd8a4ddea9b096358a15e70e5', now64(3, 'UTC');
+
 -- 002 delivery
 CREATE TABLE IF NOT EXISTS streamgauge.deployments_rows_local ON CLUSTER 'dora'
 (
@@ -555,6 +559,10 @@ AS SELECT
 FROM streamgauge.pipeline_runs_rows FINAL
 COMMENT 'Attempts of pipeline runs.';
 
+-- 002 delivery
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 2, 'delivery', 'bbe1d569aa7aa01c6318f2e614e3ca83300004ed25af6e7c93f3b48e100697df', now64(3, 'UTC');
+
 -- 003 operations
 CREATE TABLE IF NOT EXISTS streamgauge.incidents_rows_local ON CLUSTER 'dora'
 (
@@ -862,6 +870,10 @@ AS SELECT
 FROM streamgauge.data_quality_rows FINAL
 COMMENT 'Findings about the quality of the data, each with its remedy.';
 
+-- 003 operations
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 3, 'operations', '35adb33fce57bdf90576716a15e9dbb7a33333d67c243d1058582942818c706d', now64(3, 'UTC');
+
 -- 004 events
 CREATE TABLE IF NOT EXISTS streamgauge.events_rows_local ON CLUSTER 'dora'
 (
@@ -922,6 +934,10 @@ AS SELECT
     computed_at
 FROM streamgauge.events_rows FINAL
 COMMENT 'Archive of every canonical event, duplicates removed.';
+
+-- 004 events
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 4, 'events', '1d69962f0e6ef99a38a701ac9ece35973b5e455d520c5b830c733b49895d4cfa', now64(3, 'UTC');
 
 -- 005 windows
 CREATE TABLE IF NOT EXISTS streamgauge.dora_steps_rows_local ON CLUSTER 'dora'
@@ -1012,6 +1028,10 @@ AS SELECT
     computed_at
 FROM streamgauge.panes_rows FINAL
 COMMENT 'What each scope and metric holds of an hour or a day, for any ad-hoc range: sum the counts, sumMap the samples.';
+
+-- 005 windows
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 5, 'windows', '4ca40a1f2e4f56dc11ccdb31064a2a7f87f0245a7fd406da434bd1c2e8df60fb', now64(3, 'UTC');
 
 -- 006 series
 CREATE OR REPLACE VIEW streamgauge.dora_blind_spots ON CLUSTER 'dora'
@@ -1393,4 +1413,8 @@ FROM
     WHERE held_from <= if(window = '24h', hour_end, day_end)
 ) AS latest
 COMMENT 'The value of each scope, metric and window now: of the window that ends with the running hour or day, what has happened of it included.';
+
+-- 006 series
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 6, 'series', '9c15633b95a30fc252e79680ae21debc79c1eaea1b4ea79ce36be2957bfd3122', now64(3, 'UTC');
 

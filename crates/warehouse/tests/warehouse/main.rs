@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod loading;
+mod probe;
 mod schema;
 mod series;
 mod speed;
