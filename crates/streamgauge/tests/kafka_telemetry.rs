@@ -2,7 +2,6 @@
 //! Needs Java and Maven for the broker and the ClickHouse engine; without them each test says that it was passed over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
-#[allow(dead_code)]
 mod common;
 
 use common::prometheus::Exposed;
