@@ -1,7 +1,6 @@
 //! What stands in `deploy` is held against the program: its keys, its SQL, its YAML.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
-#[allow(dead_code)]
 mod common;
 
 use saphyr::{LoadableYamlNode, Yaml};
