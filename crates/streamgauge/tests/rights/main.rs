@@ -119,14 +119,12 @@ fn with_exactly_the_listed_rights_every_stage_runs_and_lacking_one_the_failure_i
         (Aggregate, "acme.metrics", Write, "\"acme.metrics\" [0] to transaction"),
         (Load, "acme.load", Read, "this user lacks Read on group acme.load"),
     ];
-    let mut day = 3;
-    for (stage, name, operation, says) in lacks {
+    for (day, (stage, name, operation, says)) in (3..).zip(lacks) {
         let started = Instant::now();
         change(&bench.cluster, "--remove", name, operation);
         let mut running = Running::start(&bench.plan(&user, &Stage::ALL, &client)).unwrap();
         // What the stage writes is seen only when it has something to write.
         send(&admin, &records(day));
-        day += 1;
         wait_until_failing(&running, stage, says);
         change(&bench.cluster, "--add", name, operation);
         wait_until_running(&running, stage);
