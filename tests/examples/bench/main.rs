@@ -63,13 +63,16 @@ fn report(rounds: usize) {
     }
     eprintln!("measuring: windows, then a tenfold history");
     let (window, history) = (alone(&["window"]), alone(&["history"]));
+    eprintln!("measuring: the stages on Kafka");
+    let kafka = alone(&["kafka"]);
     let import = json!({
         "title": "Import by stage (medians; peak: most memory while the stage ran, above what reading the input takes)",
         "columns": ["input", "stage", "records or rows", "seconds", "per second", "peak MiB"],
         "rows": rows,
     });
     let of = |key: &str| {
-        let measured = [&window, &history].into_iter();
+        // Without a broker there is nothing to tell of it.
+        let measured = [&window, &history, &kafka].into_iter().filter(|measured| !measured.is_null());
         measured
             .flat_map(|measured| measured[key].as_array().expect("a list").clone())
             .collect::<Vec<Value>>()
