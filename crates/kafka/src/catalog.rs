@@ -5,6 +5,7 @@
 
 use crate::client;
 use crate::error::Error;
+use crate::log::Reader;
 use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use ::catalog::Catalog;
@@ -80,7 +81,9 @@ impl Follower {
     pub fn start(settings: &KafkaSettings, read: ReadCatalog) -> Result<Self, Error> {
         let mut config = client::reader(settings);
         config.set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = config.create().map_err(Error::client("the catalog's consumer"))?;
+        let consumer: BaseConsumer<Reader> = config
+            .create_with_context(Reader { of: "catalog".to_owned() })
+            .map_err(Error::client("the catalog's consumer"))?;
         let mut list = TopicPartitionList::new();
         let refused = |error: KafkaError| Error::Catalog(error.to_string());
         list.add_partition_offset(&settings.topics.catalog, 0, Offset::Beginning).map_err(refused)?;
@@ -162,7 +165,7 @@ impl Shared {
     }
 }
 
-fn follow(consumer: &BaseConsumer, shared: &Shared, read: &ReadCatalog) {
+fn follow(consumer: &BaseConsumer<Reader>, shared: &Shared, read: &ReadCatalog) {
     while !shared.stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {

@@ -1,6 +1,9 @@
 //! librdkafka's own log lines, at their level, with whom they are about.
 
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Passes a line on. `of` is a stage or a task.
 pub fn pass_on(level: Level, facility: &str, line: &str, of: &str) {
@@ -13,3 +16,23 @@ pub fn pass_on(level: Level, facility: &str, line: &str, of: &str) {
         Level::Debug => tracing::debug!(target: "librdkafka", of, facility, "{line}"),
     }
 }
+
+/// Of a reader without a group: its lines and errors. That a partition's end was reached is none.
+#[derive(Debug)]
+pub struct Reader {
+    /// Whom it is about: a task, or the catalog.
+    pub of: String,
+}
+
+impl ClientContext for Reader {
+    fn log(&self, level: Level, facility: &str, line: &str) {
+        pass_on(level, facility, line, &self.of);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(of = self.of, %error, reason, "reader");
+        }
+    }
+}
+
+impl ConsumerContext for Reader {}

@@ -10,7 +10,7 @@ use crate::stats::StageStats;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
@@ -92,6 +92,11 @@ impl ClientContext for MemberContext {
 }
 
 impl ConsumerContext for MemberContext {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "offsets were not committed; their records are read again");
+        }
+    }
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
         self.reads(None);
         let moved = match err {
@@ -216,10 +221,11 @@ impl Member {
         Ok(partitions.iter().map(offset).collect())
     }
 
-    /// Commits offsets outside a transaction: for what was acknowledged elsewhere.
+    /// Commits offsets outside a transaction: for what was acknowledged elsewhere. It does not wait: without a
+    /// coordinator that could be for ever, and what was not committed is merely read again.
     ///
     /// # Errors
-    /// [`Error::Consume`].
+    /// [`Error::Consume`] when it cannot even be asked for.
     pub fn commit(&self, positions: &[Position]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
@@ -227,7 +233,7 @@ impl Member {
                 .map_err(|error| Error::Consume(error.to_string()))?;
         }
         self.consumer
-            .commit(&list, rdkafka::consumer::CommitMode::Sync)
+            .commit(&list, rdkafka::consumer::CommitMode::Async)
             .map_err(|error| Error::Consume(format!("committing offsets: {error}")))
     }
 

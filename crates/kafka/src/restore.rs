@@ -8,6 +8,7 @@ use crate::catalog::Revision;
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, LAYOUT, entry_hash};
 use crate::client;
 use crate::error::Error;
+use crate::log::Reader;
 use crate::member::ANSWER_WITHIN;
 use crate::probe::is_topic_denied;
 use crate::stage::Logic;
@@ -138,7 +139,9 @@ fn read(
 ) -> Result<(), Error> {
     let mut config = client::reader(&context.settings);
     config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
-    let consumer: BaseConsumer = config.create().map_err(Error::client("the consumer of a changelog"))?;
+    let consumer: BaseConsumer<Reader> = config
+        .create_with_context(Reader { of: name.to_owned() })
+        .map_err(Error::client("the consumer of a changelog"))?;
     let stuck =
         |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
     let mut list = TopicPartitionList::new();

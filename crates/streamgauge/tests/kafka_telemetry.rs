@@ -249,6 +249,7 @@ fn adds_up(metrics: &Exposed) -> Result<(), String> {
 
 /// Every line of a run's log that is JSON says what it is about.
 fn check_log(log: &str) {
+    assert!(!log.contains("PartitionEOF"), "{log}");
     let lines = log.lines().filter(|line| line.starts_with('{'));
     let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     let restored: Vec<_> = lines.iter().filter(|line| line["message"] == "restored").collect();

@@ -1,7 +1,6 @@
 //! Running the program in a folder of its own.
 #![allow(dead_code, reason = "each file of tests takes what it needs")]
 
-#[allow(dead_code)]
 pub mod prometheus;
 
 use assert_cmd::Command;
