@@ -57,6 +57,8 @@ pub fn reader(settings: &KafkaSettings) -> ClientConfig {
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("fetch.wait.max.ms", "100")
+        // What is fetched ahead is bounded; by default a full queue would be looked at again after a second only.
+        .set("fetch.queue.backoff.ms", "20")
         .set("fetch.message.max.bytes", "4194304")
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", FETCHED_KILOBYTES.to_string());
