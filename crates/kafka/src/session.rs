@@ -236,7 +236,7 @@ impl EosSession for RdkafkaSession {
     }
 
     fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
-        let deadline = Instant::now() + self.timeout;
+        let mut deadline = None;
         self.produced_bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
         let mut out = BaseRecord::<[u8], [u8]>::to(record.topic).timestamp(record.timestamp_ms);
         if let Some(partition) = record.partition {
@@ -259,7 +259,7 @@ impl EosSession for RdkafkaSession {
             match self.producer.send(out) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    if Instant::now() > deadline {
+                    if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + self.timeout) {
                         return Err(EosError::Abort("the producer's queue stays full".to_owned()));
                     }
                     self.producer.poll(Duration::from_millis(1));
