@@ -79,7 +79,7 @@ pub fn run(
 
 fn open(context: &Context) -> Result<RdkafkaSession, Error> {
     let id = context.settings.topics.transactional_id(Stage::Ingest, &context.settings.instance);
-    RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction("ingest"))
+    RdkafkaSession::open(&context.settings, &id, &context.stats).map_err(Error::transaction("ingest"))
 }
 
 struct Ingest<'a> {
@@ -220,7 +220,7 @@ impl Ingest<'_> {
         if self.session.is_suspect() {
             let id =
                 self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
-            self.session = RdkafkaSession::open(&self.context.settings, &id)?;
+            self.session = RdkafkaSession::open(&self.context.settings, &id, &self.context.stats)?;
         }
         self.session.begin()?;
         let mut out = Out {

@@ -30,6 +30,7 @@ pub mod stats;
 pub mod topics;
 pub mod trace;
 
+mod contact;
 mod ingest;
 mod load;
 mod log;

@@ -157,6 +157,7 @@ fn run(
         read_catalog: plan.read_catalog.clone(),
         tasks: ready(&plan.settings, stage)?,
         tracing: tracing.clone(),
+        stats: stats.clone(),
     };
     let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
     match stage {

@@ -216,6 +216,9 @@ pub fn task_name(stage: Stage, task: u32) -> String {
 pub fn is_final(error: &Error) -> bool {
     !matches!(
         error,
-        Error::Transaction { source: EosError::Abort(_) | EosError::Unknown(_) | EosError::Fenced(_), .. }
+        Error::Transaction {
+            source: EosError::Abort(_) | EosError::Away(_) | EosError::Unknown(_) | EosError::Fenced(_),
+            ..
+        }
     )
 }

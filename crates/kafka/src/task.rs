@@ -16,6 +16,7 @@ use crate::trace::{Span, TraceContext, Traced, Tracing};
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What every task of a stage is made with.
@@ -33,6 +34,8 @@ pub struct Context {
     pub tasks: u32,
     /// Where spans go.
     pub tracing: Tracing,
+    /// What the stage counts, and how it stands.
+    pub stats: Arc<StageStats>,
 }
 
 /// A task.
@@ -90,7 +93,8 @@ impl<L: Logic> Task<L> {
         let name = task_name(L::STAGE, partition);
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
-        let session = RdkafkaSession::open(&context.settings, &topics.transactional_id(L::STAGE, partition))
+        let id = topics.transactional_id(L::STAGE, partition);
+        let session = RdkafkaSession::open(&context.settings, &id, &context.stats)
             .map_err(Error::transaction(&name))?;
         let started = Instant::now();
         let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
@@ -160,8 +164,8 @@ impl<L: Logic> Task<L> {
         let Some(own) = self.own_end else { return Ok(false) };
         let topics = &context.settings.topics;
         let id = topics.transactional_id(L::STAGE, self.partition);
-        self.session =
-            RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction(&self.name))?;
+        self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)
+            .map_err(Error::transaction(&self.name))?;
         let end = restore::end(context, L::changelog(topics), self.partition, &self.name)?;
         if end != own {
             return Ok(false);
@@ -343,7 +347,7 @@ impl<L: Logic> Task<L> {
         let topics = &context.settings.topics;
         if self.session.is_suspect() {
             let id = topics.transactional_id(L::STAGE, self.partition);
-            self.session = RdkafkaSession::open(&context.settings, &id)?;
+            self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)?;
         }
         self.session.begin()?;
         let adopted = newest.offset > self.catalog.offset || self.checkpoint.catalog == -2;
