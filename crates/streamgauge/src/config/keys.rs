@@ -86,6 +86,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("clickhouse.password_file", Kind::Text, "", "The file that holds the user's password."),
     key(
+        "clickhouse.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// server is proved by (PEM) [default: the system's].",
+    ),
+    key("clickhouse.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("clickhouse.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
         "clickhouse.url",
         Kind::Text,
         "",

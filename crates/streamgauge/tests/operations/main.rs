@@ -9,6 +9,7 @@ mod support;
 
 mod check_brokers;
 mod check_clickhouse;
+mod https;
 mod letters;
 mod stages;
 
