@@ -44,10 +44,13 @@ pub enum Error {
     NoAuthorities(String),
 }
 
+/// What `hyper`'s client connects with.
+pub type Connector = HttpsConnector<HttpConnector>;
+
 /// Makes the connections of one server. Its files were read; another one is needed after they changed.
 #[derive(Debug, Clone)]
 pub struct Https {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Connector,
 }
 
 impl Https {
@@ -66,7 +69,7 @@ impl Https {
     }
 
     /// What `hyper`'s client connects with.
-    pub fn connector(&self) -> HttpsConnector<HttpConnector> {
+    pub fn connector(&self) -> Connector {
         self.connector.clone()
     }
 }
@@ -130,6 +133,11 @@ fn wrong(path: &Path, reason: impl ToString) -> Error {
 /// `clickhouse.ssl`. `None`: the words are not TLS's.
 pub fn remedy(said: &str, keys: &str) -> Option<String> {
     let remedies = [
+        // Another authority of the same name.
+        (
+            "BadSignature",
+            "set KEYS.ca_file to the certificate (PEM) of the authority that signed the server's",
+        ),
         (
             "UnknownIssuer",
             "set KEYS.ca_file to the certificate (PEM) of the authority that signed the server's",

@@ -15,10 +15,13 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long one transactional call may take before it is looked whether brokers answer; calling again goes on with it.
 const SLICE: Duration = Duration::from_millis(2_500);
+/// How often it is looked meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A record to produce.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +104,7 @@ pub trait EosSession {
 
 /// [`EosSession`] over librdkafka.
 pub struct RdkafkaSession {
-    producer: BaseProducer<Contact>,
+    producer: Arc<BaseProducer<Contact>>,
     timeout: Duration,
     suspect: bool,
     produced_bytes: u64,
@@ -127,9 +130,14 @@ impl RdkafkaSession {
         let producer: BaseProducer<Contact> = client::transactional(settings, transactional_id)
             .create_with_context(Contact::new(settings, transactional_id, stats))
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
+        let producer = Arc::new(producer);
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
-        retry(&producer, deadline, || producer.init_transactions(SLICE)).map_err(Failed::of_commit)?;
+        let opened = retry(&producer, deadline, || producer.init_transactions(SLICE).map_err(classify));
+        opened.map_err(|failed| match failed {
+            Failed::Away(_) => failed.before_commit(),
+            other => other.of_commit(),
+        })?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
     }
 
@@ -150,6 +158,39 @@ impl RdkafkaSession {
         match self.producer.context().undelivered() {
             0 => Ok(()),
             count => Err(EosError::Abort(format!("{count} records were not delivered ({})", self.cause()))),
+        }
+    }
+
+    /// Sends the offsets on a thread of its own: while its brokers are away librdkafka does not return from this call,
+    /// whatever time-out it is given. The thread that is left behind ends when brokers are back, and refuse it.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &Arc<ConsumerGroupMetadata>,
+        deadline: Instant,
+    ) -> Result<(), Failed> {
+        let (told, heard) = sync_channel(1);
+        let (producer, offsets, group) = (self.producer.clone(), offsets.clone(), group.clone());
+        std::thread::Builder::new()
+            .name("offsets".to_owned())
+            .spawn(move || _ = told.send(producer.send_offsets_to_transaction(&offsets, &group, SLICE)))
+            .map_err(|error| Failed::Abort(format!("no thread for the offsets: {error}")))?;
+        loop {
+            match heard.recv_timeout(LOOK_EVERY) {
+                Ok(sent) => return sent.map_err(classify),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failed::Fatal("the thread of the offsets died".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Errors are heard in here.
+            self.producer.poll(Duration::ZERO);
+            if let Err(EosError::Away(reason)) = self.producer.context().look() {
+                return Err(Failed::Away(reason));
+            }
+            if Instant::now() > deadline {
+                return Err(Failed::Away("the offsets were not taken in time".to_owned()));
+            }
         }
     }
 
@@ -234,13 +275,12 @@ impl EosSession for RdkafkaSession {
         self.drain(deadline)?;
         let mut retried = false;
         if let Some(group) = group.filter(|_| !positions.is_empty()) {
-            let offsets = offsets(positions)?;
-            let sent = retry(&self.producer, deadline, || {
-                self.producer.send_offsets_to_transaction(&offsets, &group, SLICE)
-            });
+            let (offsets, group) = (offsets(positions)?, Arc::new(group));
+            let sent = retry(&self.producer, deadline, || self.send_offsets(&offsets, &group, deadline));
             retried |= sent.map_err(|failed| failed.before_commit())?;
         }
-        let ended = retry(&self.producer, deadline, || self.producer.commit_transaction(SLICE));
+        let commit = || self.producer.commit_transaction(SLICE).map_err(classify);
+        let ended = retry(&self.producer, deadline, commit);
         match ended {
             Ok(again) => retried |= again,
             Err(failed) => {
@@ -262,7 +302,8 @@ impl EosSession for RdkafkaSession {
             return Ok(());
         }
         let deadline = Instant::now() + self.timeout;
-        let aborted = retry(&self.producer, deadline, || self.producer.abort_transaction(SLICE));
+        let abort = || self.producer.abort_transaction(SLICE).map_err(classify);
+        let aborted = retry(&self.producer, deadline, abort);
         aborted.map(|_| ()).map_err(Failed::of_commit)
     }
 
@@ -328,13 +369,13 @@ impl Failed {
 fn retry(
     producer: &BaseProducer<Contact>,
     deadline: Instant,
-    mut call: impl FnMut() -> Result<(), KafkaError>,
+    mut call: impl FnMut() -> Result<(), Failed>,
 ) -> Result<bool, Failed> {
     let contact = producer.context();
     contact.waits();
     let mut again = false;
     loop {
-        match call().map_err(classify) {
+        match call() {
             Ok(()) => {
                 contact.answers();
                 return Ok(again);

@@ -13,6 +13,7 @@ use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
 use crate::trace::{Span, TraceContext, Traced, Tracing};
+use crate::wire::Wire;
 use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -36,6 +37,8 @@ pub struct Context {
     pub tracing: Tracing,
     /// What the stage counts, and how it stands.
     pub stats: Arc<StageStats>,
+    /// How messages are written and read.
+    pub wire: Arc<Wire>,
 }
 
 /// A task.
@@ -197,7 +200,7 @@ impl<L: Logic> Task<L> {
     }
 
     /// Takes a record of an input into the batch that waits. One that was taken before is passed over.
-    pub fn take(&mut self, input: usize, record: Taken<'_>) {
+    pub fn take(&mut self, wire: &Wire, input: usize, record: Taken<'_>) {
         if let Some(next) = self.next.get_mut(input) {
             if record.offset < *next {
                 return;
@@ -210,7 +213,7 @@ impl<L: Logic> Task<L> {
         if let Some(trace) = record.trace {
             self.traced.add(trace);
         }
-        match L::decode(input, record.value) {
+        match L::decode(wire, input, record.value) {
             Ok(decoded) => self.waiting.push(decoded),
             Err(unreadable) => {
                 let Taken { topic, offset, .. } = record;
@@ -363,6 +366,7 @@ impl<L: Logic> Task<L> {
         let mut out = Out {
             session: &mut self.session,
             topics,
+            wire: &context.wire,
             task: self.partition,
             tasks: context.tasks,
             rev: checkpoint.sequence,

@@ -5,6 +5,8 @@ use super::file::{List, Origins};
 use crate::failure::wrong;
 use https::{Error as TlsError, Https, Tls};
 use kafka::KafkaSettings;
+use kafka::registry::RegistrySettings;
+use kafka::wire::Format;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +23,8 @@ pub struct KafkaFile {
     sasl: SaslFile,
     ssl: SslFile,
     topics: BTreeMap<String, List>,
+    format: Option<String>,
+    registry: RegistryFile,
     properties: BTreeMap<String, String>,
 }
 
@@ -40,6 +44,16 @@ struct SslFile {
     certificate_file: Option<String>,
     key_file: Option<String>,
     key_password_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RegistryFile {
+    url: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+    password_file: Option<String>,
+    ssl: HttpsFile,
 }
 
 /// `[clickhouse]` as it is written.
@@ -136,6 +150,15 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
         }
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));
     }
+    settings.registry = registry(at, file.registry)?;
+    let formats = [("single-object", Format::SingleObject), ("confluent", Format::Confluent)];
+    settings.format = super::choice(at, "kafka.format", file.format, &formats)?;
+    if settings.format == Format::Confluent && settings.registry.is_none() {
+        return Err(at.error(
+            "kafka.format",
+            "confluent needs the schema registry: set kafka.registry.url".to_owned(),
+        ));
+    }
     let properties = &mut settings.properties;
     properties.extend(file.properties.into_iter().map(|(key, value)| (key.replace('_', "."), value)));
     let protocol = super::choice(
@@ -186,6 +209,22 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
         set("sasl.password", password);
     }
     Ok(Some(settings))
+}
+
+/// Reads `[kafka.registry]`.
+fn registry(at: &Origins, file: RegistryFile) -> anyhow::Result<Option<RegistrySettings>> {
+    let Some(url) = file.url.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    let tls = tls(at, "kafka.registry", &url, file.ssl)?.unwrap_or_default();
+    let password = secret(at, "kafka.registry.password", file.password, file.password_file)?;
+    let user = match (file.user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => {
+            let both = "kafka.registry.user and its password belong together: set both or none".to_owned();
+            return Err(at.error("kafka.registry.user", both));
+        }
+    };
+    Ok(Some(RegistrySettings { url, user, tls }))
 }
 
 /// Reads `[clickhouse]`.

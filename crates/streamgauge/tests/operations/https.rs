@@ -48,7 +48,7 @@ fn rows_are_loaded_over_https_and_whoever_is_not_trusted_is_named() {
     place.expect(0, &LOAD, &["ok       loading: "]);
 
     // Neither the system's authorities nor other ones signed it.
-    let unknown = "UnknownIssuer → set clickhouse.ssl.ca_file to the certificate (PEM) of the authority";
+    let unknown = "→ set clickhouse.ssl.ca_file to the certificate (PEM) of the authority that signed";
     configure(&plain.url("127.0.0.1"), "");
     problem(unknown);
     configure(&plain.url("127.0.0.1"), &ssl(Some(&others.ca()), None));

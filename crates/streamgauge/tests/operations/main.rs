@@ -11,6 +11,7 @@ mod check_brokers;
 mod check_clickhouse;
 mod https;
 mod letters;
+mod registry;
 mod stages;
 
 use kafka::KafkaSettings;

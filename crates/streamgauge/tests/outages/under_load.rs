@@ -24,6 +24,9 @@ fn records() -> Vec<RawRecord> {
 /// Tables of a run that nothing disturbs, and those of one whose brokers go away while it works.
 fn compared(hurt: impl Fn(&Bench, &Running), heal: impl Fn(&Bench)) {
     let Some(bench) = Bench::start(&Settings::plain(1)) else { return };
+    // Whoever looks for a reason says RUST_LOG=info.
+    let logs = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).try_init();
     let all = records();
     let (first, second) = all.split_at(all.len() / 3);
     let digest = |name: &str| bench.ask(name, &digest_query());
@@ -52,7 +55,9 @@ fn compared(hurt: impl Fn(&Bench, &Running), heal: impl Fn(&Bench)) {
     });
     drop(calm);
 
-    let settings = KafkaSettings::new(bench.cluster.bootstrap(), "hurt.", "one");
+    // Small batches: what is measured is how long a stage waits for its brokers, not how long it computes.
+    let settings =
+        KafkaSettings { batch_records: 200, ..KafkaSettings::new(bench.cluster.bootstrap(), "hurt.", "one") };
     make_topics(&settings, PARTITIONS);
     let running = Running::start(&bench.plan(&settings, &Stage::ALL, &bench.database("hurt"))).unwrap();
     send(&settings, first);
