@@ -154,6 +154,7 @@ pub fn remedy(said: &str, keys: &str) -> Option<String> {
             "CertificateRequired",
             "set KEYS.certificate_file and KEYS.key_file: the server wants a certificate",
         ),
+        ("DecryptError", "use a certificate in KEYS.certificate_file whose authority the server knows"),
         ("UnknownCA", "use a certificate in KEYS.certificate_file whose authority the server knows"),
         ("HandshakeFailure", "let the server offer TLS 1.2 or 1.3"),
         ("ProtocolVersion", "let the server offer TLS 1.2 or 1.3"),

@@ -10,11 +10,11 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use streamgauge_test_broker::{Cluster, Detached, Settings, Tool, User, is_available};
+use streamgauge_test_broker::{Cluster, Detached, Proxy, Settings, Tool, User, is_available};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const GROUP: &str = "streamgauge-test";
