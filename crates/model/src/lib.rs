@@ -6,6 +6,7 @@ pub mod dimension;
 pub mod event;
 pub mod fact;
 pub mod ids;
+pub mod journal;
 pub mod json;
 pub mod metric;
 pub mod raw;
