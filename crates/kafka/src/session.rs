@@ -102,6 +102,9 @@ pub trait EosSession {
     fn produced_bytes(&self) -> u64;
 }
 
+/// How long a session waits between two looks at what the brokers have.
+const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
+
 /// [`EosSession`] over librdkafka.
 pub struct RdkafkaSession {
     producer: Arc<BaseProducer<Contact>>,
@@ -146,13 +149,19 @@ impl RdkafkaSession {
         self.producer.context().checkpoint_offset()
     }
 
-    /// Waits until every record is delivered. Polling in slices of a millisecond: `flush` waits in slices of 100.
+    /// Waits until every record is delivered. Neither `flush`, which waits in slices of 100 ms, nor a poll with a
+    /// time, which spins through its last millisecond: the processor is the brokers' meanwhile.
     fn drain(&self, deadline: Instant) -> Result<(), EosError> {
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+        let mut left = self.producer.in_flight_count();
+        while left > 0 {
+            self.producer.poll(Duration::ZERO);
             self.producer.context().look()?;
-            if Instant::now() > deadline {
-                return Err(EosError::Abort("records were not delivered in time".to_owned()));
+            let before = std::mem::replace(&mut left, self.producer.in_flight_count());
+            if left == before {
+                std::thread::sleep(DELIVERY_PAUSE);
+                if Instant::now() > deadline {
+                    return Err(EosError::Abort("records were not delivered in time".to_owned()));
+                }
             }
         }
         match self.producer.context().undelivered() {
@@ -199,7 +208,8 @@ impl RdkafkaSession {
         let deadline = Instant::now() + self.timeout;
         self.producer.context().waits();
         loop {
-            self.producer.poll(Duration::from_millis(1));
+            self.producer.poll(Duration::ZERO);
+            std::thread::sleep(DELIVERY_PAUSE);
             self.producer.context().look()?;
             match self.producer.send(out) {
                 Ok(()) => return Ok(()),
@@ -385,7 +395,8 @@ fn retry(
                 tracing::warn!(task = contact.task, reason, "a transactional call is tried again");
                 again = true;
                 // Errors are heard in here.
-                producer.poll(Duration::from_millis(50));
+                producer.poll(Duration::ZERO);
+                std::thread::sleep(LOOK_EVERY);
                 if let Err(EosError::Away(reason)) = contact.look() {
                     return Err(Failed::Away(reason));
                 }

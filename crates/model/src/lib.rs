@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod dimension;
 pub mod event;
 pub mod fact;
+pub mod hex;
 pub mod ids;
 pub mod journal;
 pub mod json;
