@@ -3,6 +3,7 @@
 use crate::settings::KafkaSettings;
 use crate::topics::{LARGE_RECORD_BYTES, Stage};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// Most kilobytes that one consumer fetches ahead.
 const FETCHED_KILOBYTES: u32 = 32 * 1024;
@@ -86,6 +87,9 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
     let mut config = producer(settings);
     config
         .set("transactional.id", transactional_id)
+        // Whether the end of a transaction was sent again is said in these lines only; see `contact.rs`.
+        .set("debug", "eos")
+        .set_log_level(RDKafkaLogLevel::Debug)
         .set("transaction.timeout.ms", timeout_ms.to_string())
         .set("message.timeout.ms", (timeout_ms * 2 / 3).to_string());
     config

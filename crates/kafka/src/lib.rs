@@ -23,13 +23,16 @@ pub mod member;
 pub mod out;
 pub mod probe;
 pub mod raw;
+pub mod registry;
 pub mod run;
 pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod topics;
 pub mod trace;
+pub mod wire;
 
+mod contact;
 mod ingest;
 mod load;
 mod log;

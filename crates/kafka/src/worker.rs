@@ -141,7 +141,8 @@ impl<L: Logic> Worker<'_, L> {
             let (catalog, trace) = headers(&message, self.context.tracing.is_some());
             let value = message.payload().unwrap_or_default();
             let (topic, offset) = (message.topic(), message.offset());
-            task.take(input, Taken { topic, offset, value, catalog, trace });
+            self.context.wire.prepare(value).map_err(Error::Refused)?;
+            task.take(&self.context.wire, input, Taken { topic, offset, value, catalog, trace });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod brokers;
 mod catalog;
 mod folder;
+mod registry;
 mod stage;
 mod warehouse;
 
@@ -114,7 +115,10 @@ pub fn run(
     let stages = crate::kafka_run::stages(&command.stages)?;
     let mut findings = Findings::default();
     let published = match &settings.kafka {
-        Some(brokers) => brokers::check(brokers, settings, &stages, &mut findings),
+        Some(brokers) => {
+            registry::check(brokers, &stages, &mut findings);
+            brokers::check(brokers, settings, &stages, &mut findings)
+        }
         None => {
             findings.ok("brokers", "none are configured: the run is embedded");
             None

@@ -86,6 +86,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("clickhouse.password_file", Kind::Text, "", "The file that holds the user's password."),
     key(
+        "clickhouse.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// server is proved by (PEM) [default: the system's].",
+    ),
+    key("clickhouse.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("clickhouse.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
         "clickhouse.url",
         Kind::Text,
         "",
@@ -114,6 +122,12 @@ pub const KEYS: &[Key] = &[
         "Where the brokers are, as in kafka-1:9092,kafka-2:9092; without it run is embedded.",
     ),
     key(
+        "kafka.format",
+        words(&["single-object", "confluent"]),
+        "single-object",
+        "How events, facts and metrics are written: Avro's single-object encoding, or with their schema's number in the registry.",
+    ),
+    key(
         "kafka.instance",
         Kind::Text,
         "",
@@ -137,6 +151,28 @@ pub const KEYS: &[Key] = &[
         "plaintext",
         "How the brokers are talked to.",
     ),
+    key(
+        "kafka.registry.password",
+        Kind::Text,
+        "",
+        "The user's password; better in the environment, or in a file.",
+    ),
+    key("kafka.registry.password_file", Kind::Text, "", "The file that holds the user's password."),
+    key(
+        "kafka.registry.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// registry is proved by (PEM) [default: the system's].",
+    ),
+    key("kafka.registry.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("kafka.registry.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
+        "kafka.registry.url",
+        Kind::Text,
+        "",
+        "The schema registry, as in https://registry:8081; records that its clients wrote are read by it.",
+    ),
+    key("kafka.registry.user", Kind::Text, "", "The user of the registry."),
     key(
         "kafka.sasl.mechanism",
         words(&["scram-sha-512", "scram-sha-256", "plain", "oauthbearer"]),

@@ -148,7 +148,7 @@ fn the_example_of_deploy_is_read_as_it_stands_and_with_every_setting_that_it_sho
 
     let secrets = std::env::temp_dir().join(format!("streamgauge-example-{}", std::process::id()));
     std::fs::create_dir_all(&secrets).unwrap();
-    for name in ["kafka_password", "kafka_client_key_password", "clickhouse_loader"] {
+    for name in ["kafka_password", "kafka_client_key_password", "clickhouse_loader", "registry_password"] {
         std::fs::write(secrets.join(name), "secret\n").unwrap();
     }
     let whole = whole_example(&secrets);

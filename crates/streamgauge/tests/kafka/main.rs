@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod crash;
+mod delayed_end;
 mod equality;
 mod organisation;
 mod outputs;
 mod stage;
+#[path = "../support/views.rs"]
+mod views;

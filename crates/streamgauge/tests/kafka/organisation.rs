@@ -1,29 +1,11 @@
 //! Raw events of a made-up organisation, and the tables that the embedded run makes of them.
 
+use crate::views::VIEWS;
+pub use crate::views::digest_query;
 use generate::{Options, catalog_toml};
 use model::raw::RawRecord;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Every view that is compared.
-const VIEWS: [&str; 16] = [
-    "deployments",
-    "changes",
-    "pull_requests",
-    "incidents",
-    "pipeline_runs",
-    "flag_changes",
-    "scans",
-    "parked_events",
-    "data_quality",
-    "dora_steps",
-    "panes",
-    "events",
-    "services",
-    "teams",
-    "scopes",
-    "definitions",
-];
 
 /// Whether the sizes of the acceptance are asked for.
 pub fn full() -> bool {
@@ -98,21 +80,6 @@ impl Organisation {
 
 pub fn rows_query(view: &str) -> String {
     format!("SELECT * EXCEPT (rev, computed_at) FROM {view} ORDER BY ALL LIMIT 200000")
-}
-
-/// Each view's number of rows and a hash of their content, whatever their order.
-pub fn digest_query() -> String {
-    let views: Vec<String> = VIEWS
-        .iter()
-        .enumerate()
-        .map(|(at, view)| {
-            format!(
-                "SELECT {at} AS at, '{view}' AS view, count() AS rows, \
-                 sum(cityHash64(toString(tuple(* EXCEPT (rev, computed_at))))) AS hash FROM {view}"
-            )
-        })
-        .collect();
-    format!("SELECT * FROM ({}) ORDER BY at", views.join(" UNION ALL "))
 }
 
 /// The program, in a folder, with nothing of the caller's environment that could change it.
