@@ -140,7 +140,7 @@ impl Ingest<'_> {
     }
 
     fn interval(&self) -> Duration {
-        (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
+        (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
     }
 
     fn is_full(&self) -> bool {

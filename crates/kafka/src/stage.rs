@@ -30,9 +30,9 @@ pub struct Unreadable {
 }
 
 /// What a stage with state does. A task is one of these with its changelog.
-pub trait Logic: Sized {
+pub trait Logic: Sized + Send {
     /// A record, decoded.
-    type Input;
+    type Input: Send;
     /// Which stage it is.
     const STAGE: Stage;
     /// Its input topics: the group is told of the first; the same partition of the others comes with it.

@@ -225,12 +225,12 @@ impl<L: Logic> Task<L> {
     }
 
     /// When the batch that waits is to be processed: at once when it is full, else so that transactions take no
-    /// more than a fifth of the time.
+    /// more than a third of the time.
     pub fn due(&self, settings: &KafkaSettings) -> Option<Instant> {
         let since = self.waiting_since?;
         let full = self.waiting.len() + self.letters.len() >= settings.batch_records
             || self.waiting_bytes >= settings.batch_bytes;
-        let interval = (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(settings.commit_interval);
+        let interval = (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(settings.commit_interval);
         Some(if full { since } else { since + interval })
     }
 
