@@ -3,6 +3,7 @@
 mod brokers;
 mod catalog;
 mod folder;
+mod gateway;
 mod stage;
 mod warehouse;
 
@@ -120,6 +121,7 @@ pub fn run(
             None
         }
     };
+    gateway::check(settings, &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {
