@@ -46,6 +46,8 @@ pub const SNS_CERTIFICATES: usize = 32;
 pub const SNS_ANSWER_BYTES: usize = 64 * 1024;
 /// How long SNS may take to answer.
 pub const SNS_WITHIN: Duration = Duration::from_secs(5);
+/// Connections that wait to be accepted; the system may allow fewer.
+pub const BACKLOG: u32 = 4_096;
 /// Connections by default.
 pub const CONNECTIONS: usize = 16_384;
 /// Deliveries a second of each hook by default.

@@ -2,7 +2,7 @@
 
 use crate::handler::Shared;
 use crate::https;
-use crate::limits::{HEAD_BYTES, HEAD_WITHIN, HEADERS, STOP_WITHIN};
+use crate::limits::{BACKLOG, HEAD_BYTES, HEAD_WITHIN, HEADERS, STOP_WITHIN};
 use crate::log::RawLog;
 use crate::settings::GatewaySettings;
 use crate::sns::Fetch;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -69,7 +69,7 @@ impl Gateway {
         pages: Pages,
         fetch: Fetch,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).await?;
+        let listener = listen(settings.listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(settings, log, pages, fetch));
         let stats = shared.stats.clone();
@@ -100,6 +100,14 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Listens with a queue that a burst of connections fits into.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, most: usize, mut stopped: watch::Receiver<bool>) {

@@ -132,6 +132,7 @@ impl Client {
     pub fn to(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_nodelay(true).unwrap();
         Self { stream, read: Vec::new() }
     }
 
@@ -177,6 +178,14 @@ impl Client {
         let read = self.stream.read(&mut chunk).unwrap();
         assert!(read > 0, "the connection ended in the middle of an answer");
         self.read.extend_from_slice(&chunk[..read]);
+    }
+
+    /// The status of the answer, unless the connection ends before it: a peer that still sends when it is answered and
+    /// closed may lose the answer.
+    pub fn status_if_answered(&mut self) -> Option<u16> {
+        let mut head = [0; 12];
+        self.stream.read_exact(&mut head).ok()?;
+        std::str::from_utf8(&head[9..]).unwrap().parse().ok()
     }
 
     /// Whether the other side ends the connection.
