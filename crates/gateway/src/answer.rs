@@ -144,7 +144,6 @@ impl From<Refused> for Answer {
     }
 }
 
-
 /// There is nothing at an address.
 pub fn not_found(detail: &str) -> Response<Full<Bytes>> {
     json(StatusCode::NOT_FOUND, error("not_found", detail))

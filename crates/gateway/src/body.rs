@@ -4,9 +4,9 @@ use crate::answer::{Answer, Outcome};
 use crate::limits::{BODY_BYTES, BODY_WITHIN};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::CONTENT_ENCODING;
-use hyper::HeaderMap;
 use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -115,7 +115,10 @@ pub(crate) fn unpack(packed: Bytes, packing: Packing, held: &mut Held) -> Result
     let mut chunk = [0_u8; 16 * 1024];
     loop {
         let read = decoder.read(&mut chunk).map_err(|error| {
-            Answer::new(Outcome::Malformed, format!("the body is not the gzip that Content-Encoding says: {error}"))
+            Answer::new(
+                Outcome::Malformed,
+                format!("the body is not the gzip that Content-Encoding says: {error}"),
+            )
         })?;
         if read == 0 {
             return Ok(Bytes::from(unpacked));

@@ -54,8 +54,8 @@ pub fn events<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<(&'static s
 }
 
 fn batch(body: &[u8]) -> Result<Vec<(&'static str, &[u8])>, Answer> {
-    let items: Vec<&RawValue> =
-        serde_json::from_slice(body).map_err(|error| malformed(&format!("the batch is no JSON list: {error}")))?;
+    let items: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|error| malformed(&format!("the batch is no JSON list: {error}")))?;
     if items.len() > BATCH_EVENTS {
         let detail = format!("the batch has {} events: send at most {BATCH_EVENTS} at once", items.len());
         return Err(Answer::new(Outcome::TooLarge, detail));
@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(events(&binary, b"{}").unwrap(), [("cdevents", b"{}".as_slice())]);
         let batch = [b"[".as_slice(), one, b" , ", one, b"]"].concat();
         let in_batch = headers("content-type", "application/cloudevents-batch+json");
-        assert_eq!(events(&in_batch, &batch).unwrap(), [("tekton", one.as_slice()), ("tekton", one.as_slice())]);
+        assert_eq!(
+            events(&in_batch, &batch).unwrap(),
+            [("tekton", one.as_slice()), ("tekton", one.as_slice())]
+        );
         assert_eq!(events(&in_batch, b"[]").unwrap(), []);
         for (headers, body) in [
             (&structured, b"{}".as_slice()),

@@ -99,9 +99,10 @@ mod tests {
     #[test]
     fn a_delivery_is_its_id_with_its_body() {
         let named = |source: &str, name: &'static str, id: &'static str, body: &[u8]| {
-            let headers: HeaderMap = [(hyper::header::HeaderName::from_static(name), HeaderValue::from_static(id))]
-                .into_iter()
-                .collect();
+            let headers: HeaderMap =
+                [(hyper::header::HeaderName::from_static(name), HeaderValue::from_static(id))]
+                    .into_iter()
+                    .collect();
             delivery(source, &headers, body)
         };
         let first = named("github", "x-github-delivery", "a", b"{}");

@@ -65,7 +65,8 @@ fn time(tag: u8, text: &[u8]) -> Option<i64> {
         return None;
     }
     let part = |from: usize, to: usize| text.get(from..to);
-    let (date, clock) = ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
+    let (date, clock) =
+        ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
     let text = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, clock.0, clock.1, clock.2);
     Some(model::Timestamp::parse(&text).ok()?.micros().div_euclid(1_000_000))
 }

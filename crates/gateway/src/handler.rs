@@ -236,12 +236,20 @@ impl Gate {
         if self.rate.take(deliveries) {
             return Ok(());
         }
-        Err(Answer::new(Outcome::TooMany, "this hook sends more than gateway.rate a second: send it again later"))
+        Err(Answer::new(
+            Outcome::TooMany,
+            "this hook sends more than gateway.rate a second: send it again later",
+        ))
     }
 }
 
 /// The record of a delivery, without people.
-fn record(source: &str, headers: &HeaderMap, body: &[u8], received_at: Timestamp) -> Result<RawRecord, Answer> {
+fn record(
+    source: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<RawRecord, Answer> {
     let headers = headers
         .iter()
         .filter(|(name, _)| privacy::keeps_header(name.as_str()))
@@ -255,7 +263,10 @@ fn record(source: &str, headers: &HeaderMap, body: &[u8], received_at: Timestamp
     };
     privacy::scrub(&mut record).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        Answer::new(Outcome::Malformed, format!("the body is not JSON ({place}): set the webhook to send JSON"))
+        Answer::new(
+            Outcome::Malformed,
+            format!("the body is not JSON ({place}): set the webhook to send JSON"),
+        )
     })?;
     Ok(record)
 }

@@ -17,9 +17,11 @@ pub(crate) fn get(address: &Address) -> Result<Vec<u8>, String> {
     tcp.set_read_timeout(Some(SNS_WITHIN)).map_err(|error| text(&error))?;
     tcp.set_write_timeout(Some(SNS_WITHIN)).map_err(|error| text(&error))?;
     let name = ServerName::try_from(address.host.clone()).map_err(|error| text(&error))?;
-    let client = ClientConnection::new(config().map_err(|error| text(&error))?, name).map_err(|error| text(&error))?;
+    let client =
+        ClientConnection::new(config().map_err(|error| text(&error))?, name).map_err(|error| text(&error))?;
     let mut stream = StreamOwned::new(client, tcp);
-    let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", address.path, address.host);
+    let request =
+        format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", address.path, address.host);
     stream.write_all(request.as_bytes()).map_err(|error| text(&error))?;
     let mut answer = Vec::new();
     stream.take(SNS_ANSWER_BYTES as u64).read_to_end(&mut answer).map_err(|error| text(&error))?;

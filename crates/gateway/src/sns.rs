@@ -36,7 +36,10 @@ impl Signers {
                 Ok(Some(Answer::new(Outcome::Subscription, "")))
             }
             "UnsubscribeConfirmation" => {
-                tracing::warn!(topic = message.topic_arn, "a subscription of SNS has ended: nothing comes any more");
+                tracing::warn!(
+                    topic = message.topic_arn,
+                    "a subscription of SNS has ended: nothing comes any more"
+                );
                 Ok(Some(Answer::new(Outcome::Subscription, "")))
             }
             _ => Err(Refused::Form { what: "Type", form: "Notification or SubscriptionConfirmation" }.into()),
@@ -101,7 +104,9 @@ mod tests {
             assert_eq!(told(OWN, message, SIGNED_S), Ok(None));
             let changed = message.replace("checkout-5xx", "checkout-4xx");
             assert_eq!(told(OWN, &changed, SIGNED_S), Err(Outcome::Unauthorized));
-            let other_version = message.replace("Version\": \"1", "Version\": \"3").replace("Version\": \"2", "Version\": \"1");
+            let other_version = message
+                .replace("Version\": \"1", "Version\": \"3")
+                .replace("Version\": \"2", "Version\": \"1");
             assert_eq!(told(OWN, &other_version, SIGNED_S), Err(Outcome::Unauthorized));
         }
     }
@@ -122,7 +127,11 @@ mod tests {
         for (body, topics, now_s) in [
             (V2.to_owned(), &[][..], SIGNED_S),
             (V2.to_owned(), &topics[..], SIGNED_S + 3_601),
-            (V2.replace("sns.us-east-1.amazonaws.com/Simple", "evil.example.com/Simple"), &topics[..], SIGNED_S),
+            (
+                V2.replace("sns.us-east-1.amazonaws.com/Simple", "evil.example.com/Simple"),
+                &topics[..],
+                SIGNED_S,
+            ),
             (V2.replace(".pem", ".txt"), &topics[..], SIGNED_S),
             ("{}".to_owned(), &topics[..], SIGNED_S),
         ] {

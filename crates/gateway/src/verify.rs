@@ -72,7 +72,9 @@ pub enum Refused {
     )]
     Mismatch(&'static str),
     /// It was signed too long ago, or will be.
-    #[error("it was signed {age_s} s before now, and at most {most_s} s either way are accepted: set the clocks, or send it again")]
+    #[error(
+        "it was signed {age_s} s before now, and at most {most_s} s either way are accepted: set the clocks, or send it again"
+    )]
     Stale {
         /// How long ago, in seconds.
         age_s: i64,

@@ -145,14 +145,16 @@ fn cloudevents_of_every_mode_go_to_their_sources() {
     });
     let mut client = Client::to(&server);
     let tekton = r#"{"specversion":"1.0","type":"dev.tekton.event.taskrun.started.v1","id":"1","source":"/x","data":{}}"#;
-    let cd = r#"{"specversion":"1.0","type":"dev.cdevents.build.started.0.2.0","id":"2","source":"/x","data":{}}"#;
+    let cd =
+        r#"{"specversion":"1.0","type":"dev.cdevents.build.started.0.2.0","id":"2","source":"/x","data":{}}"#;
     let bearer = "authorization: Bearer t0ken\r\n";
     let structured = format!("{bearer}content-type: application/cloudevents+json\r\n");
     assert_eq!(client.post("/v1/events", &structured, tekton).status, 202);
     let batch = format!("{bearer}content-type: application/cloudevents-batch+json\r\n");
     assert_eq!(client.post("/v1/events", &batch, &format!("[{tekton},{cd}]")).status, 202);
     assert_eq!(client.post("/v1/events", &batch, "[]").status, 202);
-    let binary = format!("{bearer}ce-type: dev.cdevents.build.started.0.2.0\r\nce-id: 3\r\nce-source: /x\r\n");
+    let binary =
+        format!("{bearer}ce-type: dev.cdevents.build.started.0.2.0\r\nce-id: 3\r\nce-source: /x\r\n");
     assert_eq!(client.post("/v1/events", &binary, "{}").status, 202);
     assert_eq!(client.post("/v1/events", &binary, "{}").status, 200);
     assert_eq!(client.post("/v1/events", bearer, tekton).status, 400);
@@ -167,8 +169,9 @@ fn a_hook_that_sends_too_much_is_told_to_wait_and_the_others_are_not() {
     let server = gateway(&log, |settings| settings.rate_per_s = 5);
     let mut client = Client::to(&server);
     let bearer = "authorization: Bearer t0ken\r\n";
-    let statuses: Vec<u16> =
-        (0..20).map(|at| client.post("/v1/hooks/bearer", bearer, &format!("{{\"n\":{at}}}")).status).collect();
+    let statuses: Vec<u16> = (0..20)
+        .map(|at| client.post("/v1/hooks/bearer", bearer, &format!("{{\"n\":{at}}}")).status)
+        .collect();
     let taken = statuses.iter().filter(|status| **status == 202).count();
     assert!((5..10).contains(&taken), "{statuses:?}");
     assert!(statuses[10..].contains(&429), "{statuses:?}");
@@ -261,7 +264,9 @@ fn ten_thousand_connections_are_served() {
         .map(|at| {
             let mut client = Client::to(&server);
             let body = format!("{{\"n\":{at}}}");
-            client.write(format!("{}{body}", posted("/v1/hooks/github", &signed(&body), body.len())).as_bytes());
+            client.write(
+                format!("{}{body}", posted("/v1/hooks/github", &signed(&body), body.len())).as_bytes(),
+            );
             client
         })
         .collect();
@@ -270,7 +275,10 @@ fn ten_thousand_connections_are_served() {
     for client in &mut clients {
         assert_eq!(client.answer().status, 202);
     }
-    println!("{count} connections, {open} open at once after {sent:?}, all answered after {:?}", started.elapsed());
+    println!(
+        "{count} connections, {open} open at once after {sent:?}, all answered after {:?}",
+        started.elapsed()
+    );
     // A machine that is too busy to send them within 30 s sees the first ones closed, answered and idle.
     assert!(open > count * 9 / 10 || sent > Duration::from_secs(25), "{open} of {count} were open at once");
     assert_eq!(log.records().len(), count);

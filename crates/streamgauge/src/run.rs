@@ -114,7 +114,7 @@ impl Batch {
         let written = pipeline.ingest(self.records, self.letters, summary);
         for acknowledge in self.waiting {
             // Whoever waited may have gone away.
-            let _ = acknowledge.send(written.as_ref().map(|()| ()).map_err(|error| format!("{error:#}")));
+            let _ = acknowledge.send(written.as_ref().map(|_| ()).map_err(|error| format!("{error:#}")));
         }
         written
     }

@@ -76,7 +76,8 @@ fn report(rounds: usize) {
     });
     let of = |key: &str| {
         // Without a broker there is nothing to tell of it.
-        let measured = [&window, &history, &kafka, &gateway].into_iter().filter(|measured| !measured.is_null());
+        let measured =
+            [&window, &history, &kafka, &gateway].into_iter().filter(|measured| !measured.is_null());
         measured
             .flat_map(|measured| measured[key].as_array().expect("a list").clone())
             .collect::<Vec<Value>>()

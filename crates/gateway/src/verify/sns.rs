@@ -12,7 +12,8 @@ use crate::limits::SNS_WITHIN_S;
 use crate::secret::Secret;
 use model::Timestamp;
 use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
+    UnparsedPublicKey,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -102,7 +103,9 @@ impl Message {
     pub fn certificate(&self) -> Result<Address, Refused> {
         let address = Address::of(&self.signing_cert_url);
         address
-            .filter(|address| address.path.starts_with("/SimpleNotificationService-") && address.path.ends_with(".pem"))
+            .filter(|address| {
+                address.path.starts_with("/SimpleNotificationService-") && address.path.ends_with(".pem")
+            })
             .ok_or_else(|| untrusted("SigningCertURL is no certificate on a host sns.<region>.amazonaws.com"))
     }
 
@@ -168,7 +171,8 @@ impl Address {
     fn of(url: &str) -> Option<Self> {
         let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
         let region = host.strip_prefix("sns.")?;
-        let region = region.strip_suffix(".amazonaws.com").or_else(|| region.strip_suffix(".amazonaws.com.cn"))?;
+        let region =
+            region.strip_suffix(".amazonaws.com").or_else(|| region.strip_suffix(".amazonaws.com.cn"))?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let printable = path.bytes().all(|byte| byte.is_ascii_graphic());
         let found = !region.is_empty() && region.bytes().all(plain) && printable;

@@ -65,13 +65,17 @@ fn cases() -> Vec<Case> {
     let plain = mac(secret, "Hello World!");
     let stated = format!("{NOW_S}");
     let sha512 = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, secret.as_bytes()), b"Hello World!");
-    let token = |scheme, header, value: &str| Case { signs_body: false, ..case(scheme, header, value.to_owned()) };
+    let token =
+        |scheme, header, value: &str| Case { signs_body: false, ..case(scheme, header, value.to_owned()) };
     let standard = || {
         vec![
             ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned()),
             ("webhook-timestamp", stated.clone()),
             // Published with the specification's libraries.
-            ("webhook-signature", "v1,bm90IHRoaXMgb25l v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned()),
+            (
+                "webhook-signature",
+                "v1,bm90IHRoaXMgb25l v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned(),
+            ),
         ]
     };
     let webhooks = |scheme| Case {
@@ -141,12 +145,7 @@ fn cases() -> Vec<Case> {
             ..token("basic", "authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
         },
         Case { secret: "mF_9.B5f-4.1JqM", ..token("bearer", "authorization", "Bearer mF_9.B5f-4.1JqM") },
-        Case {
-            secret: "0a1b2c",
-            headers: Vec::new(),
-            token: Some("0a1b2c"),
-            ..token("url_token", "", "")
-        },
+        Case { secret: "0a1b2c", headers: Vec::new(), token: Some("0a1b2c"), ..token("url_token", "", "") },
     ]
 }
 
@@ -162,7 +161,8 @@ fn said(case: &Case, texts: &[&str], body: &str, now_s: i64) -> Result<(), Refus
 #[test]
 fn every_scheme_has_a_case() {
     let tried: Vec<&str> = cases().iter().map(|case| case.scheme).collect();
-    let schemes: Vec<&str> = SCHEMES.iter().filter(|scheme| !scheme.is_sns()).map(|scheme| scheme.name).collect();
+    let schemes: Vec<&str> =
+        SCHEMES.iter().filter(|scheme| !scheme.is_sns()).map(|scheme| scheme.name).collect();
     assert_eq!(tried, schemes);
 }
 
@@ -199,7 +199,18 @@ fn what_is_not_signed_is_refused_and_each_header_is_needed() {
             let without = Case { token: None, ..copy(&case) };
             assert!(matches!(said(&without, &[case.secret], case.body, NOW_S), Err(Refused::Missing(_))));
         }
-        for broken in ["", "x", "sha256=", "sha256=zz", "v1=", "v1,", "t=1", "Basic", "Bearer ", "timestamp=1,signature=x"] {
+        for broken in [
+            "",
+            "x",
+            "sha256=",
+            "sha256=zz",
+            "v1=",
+            "v1,",
+            "t=1",
+            "Basic",
+            "Bearer ",
+            "timestamp=1,signature=x",
+        ] {
             let mut other = copy(&case);
             for (_, value) in &mut other.headers {
                 *value = broken.to_owned();
@@ -222,7 +233,12 @@ fn a_replay_is_stale_where_its_time_is_signed_and_nowhere_else() {
             let stale = Err(Refused::Stale { age_s: later, most_s: SIGNED_WITHIN_S });
             assert_eq!(replayed, if case.signs_time { stale } else { Ok(()) }, "{}", case.scheme);
         }
-        assert_eq!(said(&case, &[case.secret], case.body, NOW_S + SIGNED_WITHIN_S), Ok(()), "{}", case.scheme);
+        assert_eq!(
+            said(&case, &[case.secret], case.body, NOW_S + SIGNED_WITHIN_S),
+            Ok(()),
+            "{}",
+            case.scheme
+        );
     }
 }
 
@@ -241,7 +257,8 @@ fn a_time_that_was_changed_is_no_longer_signed() {
 #[test]
 fn no_message_repeats_a_secret_or_what_was_sent() {
     for case in cases() {
-        for refused in [said(&case, &[case.other], case.body, NOW_S), said(&case, &[case.secret], "x", NOW_S)] {
+        for refused in [said(&case, &[case.other], case.body, NOW_S), said(&case, &[case.secret], "x", NOW_S)]
+        {
             let Err(refused) = refused else { continue };
             let text = refused.to_string();
             for (_, value) in &case.headers {

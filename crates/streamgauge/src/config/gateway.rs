@@ -77,19 +77,25 @@ pub fn gateway(at: &Origins, file: GatewayFile) -> anyhow::Result<GatewayConfig>
         let key = format!("gateway.hooks.{name}");
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) || name == "events" {
-            return Err(at.error(&key, "a hook's name is a part of its address: lower case, digits, - and _, and not events"));
+            return Err(at.error(
+                &key,
+                "a hook's name is a part of its address: lower case, digits, - and _, and not events",
+            ));
         }
         let source = hook.source.clone().unwrap_or_else(|| name.clone());
         if sources::source(&source).is_none() {
             let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
             let key = if hook.source.is_some() { format!("{key}.source") } else { key };
-            return Err(at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", "))));
+            return Err(
+                at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))
+            );
         }
         Ok((name, configured(at, key, Some(source), hook)?))
     });
     let hooks = hooks.collect::<anyhow::Result<_>>()?;
     let events = &file.events;
-    let stated = events.scheme.is_some() || !events.secret_env.0.is_empty() || !events.secret_files.0.is_empty();
+    let stated =
+        events.scheme.is_some() || !events.secret_env.0.is_empty() || !events.secret_files.0.is_empty();
     Ok(GatewayConfig {
         listen,
         rate_per_s: positive("gateway.rate", file.rate, RATE_PER_S)?,
@@ -99,7 +105,12 @@ pub fn gateway(at: &Origins, file: GatewayFile) -> anyhow::Result<GatewayConfig>
     })
 }
 
-fn configured(at: &Origins, key: String, source: Option<String>, file: HookFile) -> anyhow::Result<HookConfig> {
+fn configured(
+    at: &Origins,
+    key: String,
+    source: Option<String>,
+    file: HookFile,
+) -> anyhow::Result<HookConfig> {
     let of = source.as_deref().unwrap_or_default();
     let fitting = || {
         let fitting = SCHEMES.iter().filter(|scheme| scheme.fits(of)).map(|scheme| scheme.name);
@@ -111,7 +122,10 @@ fn configured(at: &Origins, key: String, source: Option<String>, file: HookFile)
             at.error(&format!("{key}.scheme"), format!("{name:?} {why}; one of {}", fitting()))
         })?,
         None => default_scheme(of).ok_or_else(|| {
-            let what = format!("`scheme` is missing, for its vendor signs in no way of its own: one of {}", fitting());
+            let what = format!(
+                "`scheme` is missing, for its vendor signs in no way of its own: one of {}",
+                fitting()
+            );
             at.error(&key, what)
         })?,
     };
@@ -152,16 +166,20 @@ impl HookConfig {
         let key = &self.key;
         if self.scheme.is_sns() {
             if self.topics.is_empty() {
-                return Err(wrong(format!("{key}: `topics` is missing: the ARNs of the topics that may send")));
+                return Err(wrong(format!(
+                    "{key}: `topics` is missing: the ARNs of the topics that may send"
+                )));
             }
             return Ok(Proof { scheme: self.scheme, secrets: Vec::new(), topics: self.topics.clone() });
         }
         let variables = self.secret_env.iter().map(|name| {
-            let secret = std::env::var(name).map_err(|_| wrong(format!("{key}: the variable {name} is not set")));
+            let secret =
+                std::env::var(name).map_err(|_| wrong(format!("{key}: the variable {name} is not set")));
             (format!("the variable {name}"), secret)
         });
         let files = self.secret_files.iter().map(|file| {
-            let secret = std::fs::read_to_string(file).map_err(|error| wrong(format!("{key}: {file}: {error}")));
+            let secret =
+                std::fs::read_to_string(file).map_err(|error| wrong(format!("{key}: {file}: {error}")));
             (file.clone(), secret)
         });
         let secrets = variables.chain(files).map(|(place, secret)| {
@@ -171,8 +189,14 @@ impl HookConfig {
         });
         let secrets = secrets.collect::<anyhow::Result<Vec<Secret>>>()?;
         if secrets.is_empty() || secrets.len() > SECRETS {
-            let what = if secrets.is_empty() { "no secret is named".to_owned() } else { format!("at most {SECRETS} secrets hold at once") };
-            return Err(wrong(format!("{key}: {what}: set secret_files, or secret_env with the names of variables")));
+            let what = if secrets.is_empty() {
+                "no secret is named".to_owned()
+            } else {
+                format!("at most {SECRETS} secrets hold at once")
+            };
+            return Err(wrong(format!(
+                "{key}: {what}: set secret_files, or secret_env with the names of variables"
+            )));
         }
         Ok(Proof { scheme: self.scheme, secrets, topics: Vec::new() })
     }

@@ -144,14 +144,24 @@ pub const KEYS: &[Key] = &[
         "The source that reads the deliveries to /v1/hooks/NAME [default: the hook's name].",
     ),
     key("gateway.hooks.*.topics", Kind::List, "", "Of scheme sns: the ARNs of the topics that may send."),
-    key("gateway.listen", Kind::Text, "127.0.0.1:8080", "Where serve answers; TLS is the business of a proxy before it."),
+    key(
+        "gateway.listen",
+        Kind::Text,
+        "127.0.0.1:8080",
+        "Where serve answers; TLS is the business of a proxy before it.",
+    ),
     key(
         "gateway.max_connections",
         Kind::Number,
         "16384",
         "Most connections at once; more are closed. The process needs as many open files.",
     ),
-    key("gateway.rate", Kind::Number, "10000", "Most deliveries a second of one hook; more are answered 429."),
+    key(
+        "gateway.rate",
+        Kind::Number,
+        "10000",
+        "Most deliveries a second of one hook; more are answered 429.",
+    ),
     key("incident.min_severity", words(&SEVERITIES), "sev3", "The least severity that blames a deployment."),
     key("incident.restored_at", words(&ENDS), "resolved", "Which end of an incident is the recovery."),
     key(

@@ -15,13 +15,13 @@ pub fn text(stats: &Stats, definition: &str) -> String {
     let mut metric = out.metric("streamgauge_gateway_deliveries_total", Kind::Counter, help);
     for (hook, counted) in &stats.hooks {
         for (outcome, deliveries) in counted.outcomes() {
-            metric.sample(&[("hook", hook), ("outcome", outcome.as_str())], deliveries);
+            metric.sample(&[("hook", hook.as_str()), ("outcome", outcome.as_str())], deliveries);
         }
     }
     let help = "Bytes of bodies, as sent.";
     let mut metric = out.metric("streamgauge_gateway_received_bytes_total", Kind::Counter, help);
     for (hook, counted) in &stats.hooks {
-        metric.sample(&[("hook", hook)], counted.bytes());
+        metric.sample(&[("hook", hook.as_str())], counted.bytes());
     }
     let help = "Requests to no hook that exist, or with the wrong method.";
     out.metric("streamgauge_gateway_other_requests_total", Kind::Counter, help)

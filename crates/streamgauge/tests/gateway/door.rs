@@ -40,7 +40,9 @@ impl Door {
 
     fn start(folder: &Path, config: &str) -> Option<Self> {
         let hooks: String = ["azure", "bitbucket", "canonical", "gitea", "github", "gitlab"]
-            .map(|name| format!("[gateway.hooks.{name}]\nscheme = \"bearer\"\nsecret_env = [\"HOOK_TOKEN\"]\n"))
+            .map(|name| {
+                format!("[gateway.hooks.{name}]\nscheme = \"bearer\"\nsecret_env = [\"HOOK_TOKEN\"]\n")
+            })
             .concat();
         let file = folder.join("streamgauge.toml");
         let gateway = "[gateway]\nlisten = \"127.0.0.1:0\"\nrate = 1000000\n";

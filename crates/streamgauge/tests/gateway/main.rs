@@ -142,8 +142,9 @@ fn people(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
-                let personal = ["login", "email", "user_email", "display_name", "nickname", "displayName", "uniqueName"]
-                    .contains(&key.as_str());
+                let personal =
+                    ["login", "email", "user_email", "display_name", "nickname", "displayName", "uniqueName"]
+                        .contains(&key.as_str());
                 if let (true, Some(text)) = (personal, field.as_str()) {
                     found.insert(text.to_owned());
                 }
@@ -174,7 +175,8 @@ fn nobody_is_named_in_the_topics_and_the_events_are_those_of_the_deliveries() {
         for (path, event) in &samples {
             let body = std::fs::read_to_string(path).unwrap();
             people(&serde_json::from_str(&body).unwrap(), &mut addresses);
-            let headers = if source == "github" { format!("x-github-event: {event}\r\n") } else { String::new() };
+            let headers =
+                if source == "github" { format!("x-github-event: {event}\r\n") } else { String::new() };
             let reply = door.post(source, &headers, &body);
             assert_eq!(reply.status, 202, "{}: {}", path.display(), reply.body);
             sent.push((headers, body));
@@ -191,7 +193,11 @@ fn nobody_is_named_in_the_topics_and_the_events_are_those_of_the_deliveries() {
         for ((headers, delivered), stored) in sent.into_iter().zip(stored) {
             let record = |body: Vec<u8>| RawRecord {
                 source: Text::new(source),
-                headers: headers.split_once(": ").map(|(name, value)| (Text::new(name), value.trim().to_owned())).into_iter().collect(),
+                headers: headers
+                    .split_once(": ")
+                    .map(|(name, value)| (Text::new(name), value.trim().to_owned()))
+                    .into_iter()
+                    .collect(),
                 body,
                 received_at: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
                 origin: Origin::default(),
@@ -218,7 +224,11 @@ fn embedded_it_stores_what_it_answers_202_to_and_the_events_are_there_after_a_ki
     // The same again is the same record.
     assert_eq!(door.post("canonical", "", &event(7)).status, 202);
     assert_eq!(door.post("canonical", "", "no JSON").status, 400);
-    assert!(door.get("/metrics").body.contains("streamgauge_gateway_deliveries_total{hook=\"canonical\",outcome=\"accepted\"} 51"));
+    assert!(
+        door.get("/metrics")
+            .body
+            .contains("streamgauge_gateway_deliveries_total{hook=\"canonical\",outcome=\"accepted\"} 51")
+    );
     door.kill();
     let count = door::sql(folder.path(), "SELECT count() FROM deployments");
     assert_eq!(count, "50");
