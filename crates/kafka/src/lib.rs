@@ -9,6 +9,7 @@
 //! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
 //! a process follows its group.
 
+pub mod acknowledged;
 pub mod acls;
 pub mod admin;
 pub mod catalog;

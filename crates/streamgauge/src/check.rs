@@ -4,6 +4,7 @@ mod brokers;
 mod catalog;
 mod folder;
 mod registry;
+mod gateway;
 mod stage;
 mod warehouse;
 
@@ -124,6 +125,7 @@ pub fn run(
             None
         }
     };
+    gateway::check(settings, &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {
