@@ -11,7 +11,7 @@ use crate::{engine, kafka, locked};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What is measured: the module of the tests, and what its figures are about.
@@ -112,7 +112,7 @@ fn forget(file: &Path, names: &[&str]) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn read(file: &PathBuf) -> Result<Vec<Value>> {
+fn read(file: &Path) -> Result<Vec<Value>> {
     let text = if file.exists() { std::fs::read_to_string(file)? } else { String::new() };
     let line = |line| {
         serde_json::from_str(line).with_context(|| {
