@@ -195,7 +195,8 @@ impl Sql {
     pub fn ask(&self, query: &str) -> String {
         // HTTP/1.0: the answer comes whole, and not in chunks.
         let request = format!(
-            "POST /?database=streamgauge HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n\r\n{query}",
+            "POST /?database=streamgauge HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{query}",
+            self.address,
             query.len()
         );
         let (code, _, body) = exchange(&self.address, &request).unwrap();
