@@ -13,10 +13,10 @@ use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::{self, Span, TraceContext};
 use correlate::{Address, Route, partition_of, route};
-use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin, RawRecord};
+use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{DeliveryEvent, HomeKey, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use sources::{Outcome, Rejection, SourceSettings};
+use sources::{Outcome, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -251,7 +251,8 @@ impl Ingest<'_> {
                     let Origin { topic, partition, offset } = &record.origin;
                     let (topic, reason) = (topic.as_str(), rejection.reason.as_str());
                     tracing::debug!(stage = %Stage::Ingest, topic, partition, offset, reason, "a record is rejected");
-                    out.letter(&letter(record, &rejection))?;
+                    let letter = DeadLetter::new(&record, rejection.reason.clone(), rejection.detail);
+                    out.letter(&letter)?;
                     ("rejected", rejection.reason)
                 }
             };
@@ -331,20 +332,5 @@ pub fn raw_record(message: &BorrowedMessage<'_>, source: &str) -> RawRecord {
             partition: u32::try_from(message.partition()).unwrap_or(0),
             offset: u64::try_from(message.offset()).unwrap_or(0),
         },
-    }
-}
-
-/// A record that a source refused, cut to what a dead letter keeps.
-pub fn letter(record: &RawRecord, rejection: &Rejection) -> DeadLetter {
-    let kept = record.body.len().min(DEAD_LETTER_BODY_BYTES);
-    DeadLetter {
-        source: record.source.clone(),
-        reason: rejection.reason.clone(),
-        detail: rejection.detail.clone(),
-        origin: record.origin.clone(),
-        received_at: record.received_at,
-        headers: record.headers.clone(),
-        body: record.body.get(..kept).unwrap_or_default().to_vec(),
-        body_bytes: record.body.len() as u64,
     }
 }

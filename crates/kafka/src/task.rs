@@ -13,7 +13,7 @@ use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
 use crate::trace::{Span, TraceContext, Traced, Tracing};
-use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, Origin};
+use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use std::time::{Duration, Instant};
@@ -418,19 +418,14 @@ fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
 }
 
 fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable) -> DeadLetter {
-    let kept = record.value.len().min(DEAD_LETTER_BODY_BYTES);
-    DeadLetter {
-        source: Text::new(record.topic),
-        reason: Text::new(unreadable.reason),
-        detail: unreadable.detail,
-        origin: Origin {
-            topic: Text::new(record.topic),
-            partition,
-            offset: u64::try_from(record.offset).unwrap_or(0),
-        },
-        received_at: crate::now(),
+    let topic = Text::new(record.topic);
+    let offset = u64::try_from(record.offset).unwrap_or(0);
+    let record = RawRecord {
+        source: topic.clone(),
         headers: Vec::new(),
-        body: record.value.get(..kept).unwrap_or_default().to_vec(),
-        body_bytes: record.value.len() as u64,
-    }
+        body: record.value.to_vec(),
+        received_at: crate::now(),
+        origin: Origin { topic, partition, offset },
+    };
+    DeadLetter::new(&record, Text::new(unreadable.reason), unreadable.detail)
 }

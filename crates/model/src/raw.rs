@@ -58,6 +58,23 @@ pub struct DeadLetter {
     pub body_bytes: u64,
 }
 
+impl DeadLetter {
+    /// The letter of a record that a source refused.
+    pub fn new(record: &RawRecord, reason: Text, detail: String) -> Self {
+        let body = &record.body;
+        Self {
+            source: record.source.clone(),
+            reason,
+            detail,
+            origin: record.origin.clone(),
+            received_at: record.received_at,
+            headers: record.headers.clone(),
+            body: body.get(..DEAD_LETTER_BODY_BYTES).unwrap_or(body).to_vec(),
+            body_bytes: body.len() as u64,
+        }
+    }
+}
+
 /// Longest body that a dead letter keeps, in bytes.
 pub const DEAD_LETTER_BODY_BYTES: usize = 256 * 1024;
 /// Longest body that is read at all, in bytes: GitHub's documented limit.

@@ -37,6 +37,10 @@ use output::Format;
 use std::io::Write;
 use std::process::ExitCode;
 
+/// State is millions of small pieces that come and go: see the dependency's line in `Cargo.toml`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(&cli) {

@@ -18,7 +18,7 @@ use catalog::Catalog;
 use correlate::{Address, Correlator, Emitted, Envelope, Message, Route, partition_of, route};
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::Window;
-use model::raw::{DEAD_LETTER_BODY_BYTES, DeadLetter, RawRecord};
+use model::raw::{DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text, Timestamp};
 use sources::{Outcome, Rejection, SourceSettings};
@@ -129,7 +129,8 @@ impl Topology {
             }
             Outcome::Drop(reason) => Processed { dropped: Some(reason), ..Processed::default() },
             Outcome::Reject(rejection) => {
-                self.dead_letters.push(dead_letter(record, &rejection));
+                let letter = DeadLetter::new(record, rejection.reason.clone(), rejection.detail.clone());
+                self.dead_letters.push(letter);
                 Processed { rejected: Some(rejection), ..Processed::default() }
             }
         }
@@ -317,18 +318,4 @@ fn last_of_each(mut rows: Vec<((RowKey, TaskId), RowChange)>) -> Vec<(TaskId, Ro
         }
     }
     last.into_iter().map(|((_, task), change)| (task, change)).collect()
-}
-
-fn dead_letter(record: &RawRecord, rejection: &Rejection) -> DeadLetter {
-    let kept = record.body.len().min(DEAD_LETTER_BODY_BYTES);
-    DeadLetter {
-        source: record.source.clone(),
-        reason: rejection.reason.clone(),
-        detail: rejection.detail.clone(),
-        origin: record.origin.clone(),
-        received_at: record.received_at,
-        headers: record.headers.clone(),
-        body: record.body.get(..kept).unwrap_or_default().to_vec(),
-        body_bytes: record.body.len() as u64,
-    }
 }

@@ -71,6 +71,11 @@ impl<'a> Panes<'a> {
         range.into_iter().flatten().map(|(index, row)| (*index, row))
     }
 
+    /// [`Self::between`], copied.
+    pub fn list(self, from: i64, to: i64) -> Vec<(i64, PaneRow)> {
+        self.between(from, to).map(|(index, row)| (index, *row)).collect()
+    }
+
     /// The seconds and counts in the multisets of the panes with an index in `[from, to]`.
     pub fn samples_between(self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
         let range = (from <= to).then(|| self.samples.range((from, i64::MIN)..=(to, i64::MAX)));

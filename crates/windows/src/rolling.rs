@@ -1,9 +1,25 @@
 //! One rolling window: integer totals and a multiset that move with it.
 
 use crate::multiset::Multiset;
-use crate::pane::{Counters, Panes, SeriesId};
+use crate::pane::{Counters, PaneRow, Panes, SeriesId};
 use model::metric::{Delta, DoraStep, Metric, MetricKind, Window};
 use model::time::Timestamp;
+
+/// The panes that enter and leave a window while it moves over a range of rows, each looked up once.
+pub(crate) struct Passing<'a> {
+    /// The first row of the range.
+    pub from: i64,
+    /// The panes of the range.
+    pub entering: &'a [(i64, PaneRow)],
+    /// The panes one window's length before.
+    pub leaving: &'a [(i64, PaneRow)],
+}
+
+/// The part of a list of panes with an index in `[from, to]`.
+fn between(panes: &[(i64, PaneRow)], from: i64, to: i64) -> &[(i64, PaneRow)] {
+    let at = |index: i64| panes.partition_point(|(pane, _)| *pane < index);
+    panes.get(at(from)..at(to + 1)).unwrap_or_default()
+}
 
 /// What a window holds whose last pane is `at`: the panes in (at − N, at].
 ///
@@ -23,32 +39,41 @@ impl Rolling {
     pub fn build(panes: Panes<'_>, window: Window, at: i64) -> Self {
         let mut rolling =
             Self { window, at, totals: Counters::default(), panes_with: 0, samples: Multiset::default() };
-        rolling.absorb(panes, at - window.panes() + 1, at, 1);
+        let from = at - window.panes() + 1;
+        panes.between(from, at).for_each(|(_, row)| rolling.absorb(row, 1));
+        panes.samples_between(from, at).for_each(|(seconds, count)| rolling.samples.add(seconds, count));
         rolling
     }
 
-    fn absorb(&mut self, panes: Panes<'_>, from: i64, to: i64, times: i64) {
-        for (_, row) in panes.between(from, to) {
-            self.totals.add(&row.counters, times);
-            if row.counters.numerator > 0 {
-                self.panes_with += times;
-            }
+    fn absorb(&mut self, row: &PaneRow, times: i64) {
+        self.totals.add(&row.counters, times);
+        if row.counters.numerator > 0 {
+            self.panes_with += times;
         }
-        for (seconds, count) in panes.samples_between(from, to) {
-            self.samples.add(seconds, times * count);
+    }
+
+    /// Takes panes in, or (−1) out, with their samples.
+    fn pass(&mut self, panes: Panes<'_>, passing: &[(i64, PaneRow)], times: i64) {
+        for (index, row) in passing {
+            self.absorb(row, times);
+            if row.distinct != 0 {
+                for (seconds, count) in panes.samples_between(*index, *index) {
+                    self.samples.add(seconds, times * count);
+                }
+            }
         }
     }
 
     /// Moves the window's end to a pane: what enters is added, what leaves is taken away. Backwards, or further
-    /// than its own length, it is built anew.
-    pub fn roll_to(&mut self, panes: Panes<'_>, to: i64) {
+    /// than its own length, or from before what `passing` holds, it is built anew.
+    pub fn roll_to(&mut self, panes: Panes<'_>, passing: &Passing<'_>, to: i64) {
         let length = self.window.panes();
-        if to < self.at || to - self.at >= length {
+        if to < self.at || to - self.at >= length || self.at + 1 < passing.from {
             *self = Self::build(panes, self.window, to);
             return;
         }
-        self.absorb(panes, self.at + 1, to, 1);
-        self.absorb(panes, self.at - length + 1, to - length, -1);
+        self.pass(panes, between(passing.entering, self.at + 1, to), 1);
+        self.pass(panes, between(passing.leaving, self.at - length + 1, to - length), -1);
         self.at = to;
     }
 

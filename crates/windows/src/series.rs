@@ -7,7 +7,7 @@
 //!   in [p, p + N] of each window of N panes, and nothing else.
 
 use crate::pane::{Counters, PaneRow, Panes, SeriesId, is_skipped, pane_end, pane_start};
-use crate::rolling::Rolling;
+use crate::rolling::{Passing, Rolling};
 use model::Calendar;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Delta, Grain, Pane, PaneKey, StepKey, Window};
@@ -131,10 +131,13 @@ impl Series {
         let Some(newest) = self.stored().newest().filter(|newest| *newest > owed.written) else { return };
         let mut kept = std::mem::take(&mut self.rolling);
         let mut moved = Vec::with_capacity(kept.len());
+        let range = (owed.written + 1, newest);
+        // The same for each window of the grain.
+        let entering = self.stored().list(range.0, range.1);
         for window in rules.windows_of(id.grain) {
             let found = kept.iter().position(|rolling| rolling.window == window);
             let mut rolling = found.map(|at| kept.swap_remove(at));
-            self.write(id, rules, window, (owed.written + 1, newest), &mut rolling, out);
+            self.write(id, rules, window, range, &entering, &mut rolling, out);
             moved.extend(rolling);
         }
         self.rolling = moved;
@@ -149,7 +152,8 @@ impl Series {
                 // The kept windows stay where they are.
                 let reaches = |rolling: &&Rolling| rolling.window == window && rolling.at <= range.0;
                 let mut rolling = self.rolling.iter().find(reaches).cloned();
-                self.write(id, rules, window, range, &mut rolling, out);
+                let entering = self.stored().list(range.0, range.1);
+                self.write(id, rules, window, range, &entering, &mut rolling, out);
             }
             self.delete_steps(id, rules, window, &marks, out);
         }
@@ -181,34 +185,28 @@ impl Series {
         merged
     }
 
-    /// Writes the steps in a range with one window that moves over them.
+    /// Writes the steps in a range, whose panes are given, with one window that moves over them.
+    #[expect(clippy::too_many_arguments, reason = "one place calls it for a series that moved on, one for a stale range")]
     fn write(
         &self,
         id: &SeriesId,
         rules: &Rules,
         window: Window,
-        range: (i64, i64),
+        (from, to): (i64, i64),
+        entering: &[(i64, PaneRow)],
         rolling: &mut Option<Rolling>,
         out: &mut Vec<RowChange>,
     ) {
-        let panes = self.stored();
-        for index in self.steps(id.grain, rules, window, range) {
+        let (panes, length) = (self.stored(), window.panes());
+        // One more: the last row may be that of the day after, where that day was left out.
+        let leaving = panes.list(from - length, to - length + 1);
+        let passing = Passing { from, entering, leaving: &leaving };
+        for index in steps(id.grain, rules, length, to, &passing) {
             let rolling = rolling.get_or_insert_with(|| Rolling::build(panes, window, index));
-            rolling.roll_to(panes, index);
+            rolling.roll_to(panes, &passing, index);
             let as_of = pane_end(&rules.calendar, id.grain, index);
             out.push(RowChange::Upsert(Row::Step(Box::new(rolling.row(id, as_of)))));
         }
-    }
-
-    /// The indexes of the rows in a range: a pane with data enters or leaves there.
-    fn steps(&self, grain: Grain, rules: &Rules, window: Window, (from, to): (i64, i64)) -> Vec<i64> {
-        let length = window.panes();
-        let entering = self.stored().between(from, to).map(|(index, _)| index);
-        let leaving = self.stored().between(from - length, to - length).map(|(index, _)| index + length);
-        let mut steps: Vec<i64> = entering.chain(leaving).map(|index| rules.settle(grain, index)).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        steps
     }
 
     /// Tells the rows that panes made which are now empty, where no other pane makes them.
@@ -271,4 +269,14 @@ impl Series {
             },
         })
     }
+}
+
+/// The indexes of the rows of a range up to `to`: a pane with data enters or leaves there.
+fn steps(grain: Grain, rules: &Rules, length: i64, to: i64, passing: &Passing<'_>) -> Vec<i64> {
+    let entering = passing.entering.iter().map(|(index, _)| *index);
+    let leaving = passing.leaving.iter().map(|(index, _)| index + length).filter(|index| *index <= to);
+    let mut steps: Vec<i64> = entering.chain(leaving).map(|index| rules.settle(grain, index)).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    steps
 }

@@ -19,6 +19,10 @@ mod window;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The word by which the bench calls itself: each import runs in a process of its own, so that one's memory is
 /// not the other's.
 const ALONE: &str = "--alone";
@@ -30,6 +34,7 @@ fn main() {
         [ALONE, "load", case] => println!("{}", json!(load::measure(case))),
         [ALONE, "window"] => println!("{}", window::measure()),
         [ALONE, "history"] => println!("{}", history::measure()),
+        [ALONE, "history", days] => println!("{}", history::after(days)),
         [ALONE, "kafka"] => println!("{}", kafka::measure().unwrap_or(Value::Null)),
         [] => report(3),
         ["--rounds", rounds] => report(rounds.parse().expect("--rounds takes a number")),
