@@ -1,6 +1,6 @@
 //! An organisation that does the same every day: for measurements of what a service and day costs.
 
-use crate::github::{Account, Commit, Deployment, Webhook, ZERO};
+use crate::github::{Account, Commit, Deployment, Webhook};
 use crate::organisation::Organisation;
 use crate::random::Random;
 use crate::{Options, numbered};
@@ -55,8 +55,9 @@ impl Service {
             webhook: Webhook { id: 500_000 + number, name: repository.to_owned() },
             path: "src/lib.rs".to_owned(),
             offset: Span::from_seconds(8 * HOUR + offset),
+            // The repository is older than what is told: its first push is no new branch.
+            head: random.hex(40),
             random,
-            head: ZERO.to_owned(),
             count: number * 1_000_000_000,
         }
     }

@@ -86,7 +86,7 @@ impl Follower {
             .map_err(Error::client("the catalog's consumer"))?;
         let mut list = TopicPartitionList::new();
         let refused = |error: KafkaError| Error::Catalog(error.to_string());
-        list.add_partition_offset(&settings.topics.catalog, 0, Offset::Beginning).map_err(refused)?;
+        list.add_partition_offset(&settings.topics.catalog, 0, client::FROM_THE_FIRST).map_err(refused)?;
         consumer.assign(&list).map_err(refused)?;
         let mut newest = Revision::read(&read, -1, "", "")?;
         let deadline = Instant::now() + FIRST_READING;

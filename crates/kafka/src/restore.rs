@@ -18,7 +18,7 @@ use model::table::{ChangelogEntry, RestoreError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -138,14 +138,18 @@ fn read(
     stats: &StageStats,
 ) -> Result<(), Error> {
     let mut config = client::reader(&context.settings);
-    config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
+    // Nothing is written to it meanwhile: its end is told at once.
+    config
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "5")
+        .set("fetch.message.max.bytes", "8388608");
     let consumer: BaseConsumer<Reader> = config
         .create_with_context(Reader { of: name.to_owned() })
         .map_err(Error::client("the consumer of a changelog"))?;
     let stuck =
         |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), Offset::Beginning)
+    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), client::FROM_THE_FIRST)
         .map_err(|error| stuck(error.to_string()))?;
     consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();

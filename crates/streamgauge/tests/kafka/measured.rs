@@ -82,6 +82,9 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 /// With so many digits after the point: more would only look exact.
 pub fn rounded(number: f64, digits: i32) -> Value {
+    if digits == 0 {
+        return json!(number.round() as i64);
+    }
     let scale = 10_f64.powi(digits);
     json!((number * scale).round() / scale)
 }

@@ -41,10 +41,10 @@ const QUESTIONS: [(&str, &str); 3] = [
         "SELECT team, month, deployments, fail_rate, lead_time_p50_s FROM \
            (SELECT team, toStartOfMonth(assumeNotNull(finished_at)) AS month, countIf(outcome = 'succeeded') AS deployments, \
               avg(failed) AS fail_rate \
-            FROM deployments WHERE tier = 'production' AND isNotNull(finished_at) AND NOT drill GROUP BY team, month) \
+            FROM deployments WHERE tier = 'production' AND isNotNull(finished_at) AND NOT drill GROUP BY team, month) AS deployed \
          LEFT JOIN \
            (SELECT team, toStartOfMonth(deployed_at) AS month, quantileExactLow(0.5)(lead_time_s) AS lead_time_p50_s \
-            FROM changes WHERE NOT skewed AND NOT drill GROUP BY team, month) USING (team, month) \
+            FROM changes WHERE NOT skewed AND NOT drill GROUP BY team, month) AS shipped USING (team, month) \
          ORDER BY team, month",
     ),
 ];

@@ -3,7 +3,6 @@
 use crate::alone::Alone;
 use crate::measured::{Measure, Measured, quantile, rounded, sized};
 use generate::{Options, catalog_toml, generate};
-use serde_json::json;
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,7 +59,7 @@ fn measure_case(measure: &Measure, partitions: u32) {
                  after a clean stop"
             ),
             figures: vec![
-                ("changelog records", json!(median(|start| start.records).0), ""),
+                ("changelog records", rounded(median(|start| start.records).0, 0), ""),
                 ("restored p50", rounded(rate, 0), "records/s"),
                 ("ready p50", rounded(ready, 2), "s"),
                 ("ready at most", rounded(slowest, 2), "s"),
