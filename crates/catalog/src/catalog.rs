@@ -8,6 +8,7 @@ use crate::rename::Rename;
 use crate::service::{ServiceConfig, looks_like_a_repo};
 use crate::{check, declared, environment};
 use model::event::EnvironmentTier;
+use model::hex;
 use model::{Definitions, Environment, HomeKey, RepoName, Scope, ServiceName, TeamName, Text, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,5 +309,5 @@ fn root_of<'r>(smaller: &mut BTreeMap<&'r RepoName, &'r RepoName>, repo: &'r Rep
 fn revision(meaning: &Meaning, definitions: &Definitions) -> String {
     // Maps of texts and plain structs always encode.
     let json = serde_json::to_string(&(meaning, definitions)).unwrap_or_default();
-    Sha256::digest(json.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::lower(Sha256::digest(json.as_bytes()).get(..16).unwrap_or_default())
 }

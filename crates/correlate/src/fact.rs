@@ -12,6 +12,7 @@ use model::event::EnvironmentTier;
 use model::fact::{
     Deployment, FailureEvidence, FlagChange, Incident, Outcome, ParkedEvent, Row, RowKey, Scan,
 };
+use model::hex;
 use model::{DeploymentId, EventBody, HomeKey, IncidentId, Scope, ServiceName, Text, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -372,9 +373,7 @@ impl Correlator {
         ParkedEvent {
             source: event.source.clone(),
             event_id: event.id.clone(),
-            hash: Text::new(
-                event.content_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-            ),
+            hash: Text::new(hex::lower(&event.content_hash())),
             event_type: Text::new(event.body.type_name()),
             occurred_at: event.occurred_at,
             reason: Text::new(unowned.as_ref().map_or("names_nothing", |unowned| unowned.reason)),

@@ -251,7 +251,7 @@ impl Ingest<'_> {
                     let Origin { topic, partition, offset } = &record.origin;
                     let (topic, reason) = (topic.as_str(), rejection.reason.as_str());
                     tracing::debug!(stage = %Stage::Ingest, topic, partition, offset, reason, "a record is rejected");
-                    let letter = DeadLetter::new(&record, rejection.reason.clone(), rejection.detail);
+                    let letter = DeadLetter::new(record, rejection.reason.clone(), rejection.detail);
                     out.letter(&letter)?;
                     ("rejected", rejection.reason)
                 }

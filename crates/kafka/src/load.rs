@@ -1,5 +1,5 @@
-//! The thread of the load stage: rows and events go into ClickHouse. Offsets are committed after the inserts are
-//! acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
+//! The thread of the load stage: rows and events go into ClickHouse, one batch while the next is gathered. Offsets are
+//! committed after the inserts are acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
 
 use crate::error::Error;
 use crate::member::{Member, Moved};
@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use warehouse::rows::Stamp;
-use warehouse::{Client, Limits, Loader};
+use warehouse::{Client, Limits, LoadReport, Loader};
 
 /// The longest wait for a record.
 const POLL: Duration = Duration::from_millis(50);
@@ -47,7 +48,10 @@ pub fn run(
         handle,
         stats,
         member,
+        client,
         loader: Loader::new(client.clone(), limits()),
+        spare: None,
+        inserting: None,
         next: BTreeMap::new(),
         moved: BTreeMap::new(),
         since: None,
@@ -59,11 +63,16 @@ pub fn run(
         load.gather()?;
         if load.is_due() {
             load.flush()?;
+        } else if load.inserting.as_ref().is_some_and(|inserting| inserting.task.is_finished()) {
+            load.finish()?;
         }
         load.stats.holds(load.next.len(), load.since.is_some());
         load.stats.trouble(Trouble::Brokers, load.member.trouble());
     }
-    if load.since.is_some() { load.flush() } else { Ok(()) }
+    if load.since.is_some() {
+        load.flush()?;
+    }
+    load.finish()
 }
 
 /// A server that is away shows in the stage's status soon; the stage itself tries again for as long as it takes.
@@ -71,12 +80,26 @@ fn limits() -> Limits {
     Limits { attempts: 5, ..Limits::default() }
 }
 
+/// Rows on their way into ClickHouse, while the next are gathered.
+struct Inserting {
+    /// Gives the loader back, empty, with what became of its rows and how long that took.
+    task: JoinHandle<(Loader, warehouse::Result<LoadReport>, Duration)>,
+    /// What is committed once they are in.
+    positions: Vec<Position>,
+    batch: Batch,
+}
+
 struct Load<'a> {
     context: &'a Context,
     handle: &'a Handle,
     stats: &'a StageStats,
     member: Member,
+    client: &'a Client,
+    /// What is gathered.
     loader: Loader,
+    /// The one whose rows are in, with its memory.
+    spare: Option<Loader>,
+    inserting: Option<Inserting>,
     /// The next offset to read of each partition.
     next: BTreeMap<(String, i32), i64>,
     /// Those of `next` that moved since the last commit.
@@ -112,6 +135,7 @@ impl Batch {
 impl Load<'_> {
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
+            self.finish()?;
             self.loader.clear();
             (self.since, self.batch) = (None, Batch::default());
             self.next.clear();
@@ -171,16 +195,36 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Inserts what was gathered, then commits its offsets.
+    /// Begins to insert what was gathered, once what was gathered before is in.
     fn flush(&mut self) -> Result<(), Error> {
-        let started = Instant::now();
-        let report = self.handle.block_on(self.loader.flush())?;
-        if let Err(error) = self.member.commit(&positions(&self.moved)) {
+        self.finish()?;
+        let empty = self.spare.take().unwrap_or_else(|| Loader::new(self.client.clone(), limits()));
+        let mut full = std::mem::replace(&mut self.loader, empty);
+        let task = self.handle.spawn(async move {
+            let started = Instant::now();
+            let done = full.flush().await;
+            (full, done, started.elapsed())
+        });
+        let (positions, batch) = (positions(&self.moved), std::mem::take(&mut self.batch));
+        self.inserting = Some(Inserting { task, positions, batch });
+        self.moved.clear();
+        self.since = None;
+        Ok(())
+    }
+
+    /// Waits for the rows that are on their way, then commits their offsets.
+    fn finish(&mut self) -> Result<(), Error> {
+        let Some(Inserting { task, positions, mut batch }) = self.inserting.take() else { return Ok(()) };
+        let ended = self.handle.block_on(task);
+        let (loader, report, took) =
+            ended.map_err(|error| Error::Thread { stage: Stage::Load, reason: error.to_string() })?;
+        let report = report?;
+        self.spare = Some(loader);
+        if let Err(error) = self.member.commit(&positions) {
             // The rows are in; whoever reads these records again changes nothing.
             tracing::warn!(stage = %Stage::Load, %error, "offsets of loaded rows were not committed");
         }
-        self.last_load = started.elapsed();
-        let mut batch = std::mem::take(&mut self.batch);
+        self.last_load = took;
         let traced = std::mem::take(&mut batch.traced);
         let group = self.context.settings.topics.group(Stage::Load);
         if let (Some(spans), Some(span)) = (&self.context.tracing, traced.span(&group, None)) {
@@ -199,8 +243,6 @@ impl Load<'_> {
             retries,
             delays: batch.delays(crate::now()),
         });
-        self.moved.clear();
-        self.since = None;
         Ok(())
     }
 }

@@ -112,14 +112,14 @@ impl Logic for Correlate {
     }
 
     fn settle<S: EosSession>(&mut self, out: &mut Out<'_, S>) -> Result<(), EosError> {
-        let mut rows: BTreeMap<RowKey, RowChange> = BTreeMap::new();
-        let mut contributions: BTreeMap<ContributionKey, Delta> = BTreeMap::new();
+        // The first round is nearly all of it, and in order; what later ones add is merged into it.
+        let mut rounds = 0;
+        let (mut rows, mut contributions) = (Vec::new(), Vec::new());
         for round in 0..=OWN_ROUNDS {
             let emitted = self.correlator.settle();
-            rows.extend(emitted.rows.into_iter().map(|change| (change.key(), change)));
-            for Contribution { key, delta } in emitted.contributions {
-                contributions.entry(key).or_default().add(&delta, 1);
-            }
+            rounds += u32::from(!emitted.rows.is_empty() || !emitted.contributions.is_empty());
+            rows.extend(emitted.rows);
+            contributions.extend(emitted.contributions);
             let mut own = VecDeque::new();
             for envelope in emitted.messages {
                 for task in out.tasks_of(&envelope.to) {
@@ -135,11 +135,12 @@ impl Logic for Correlate {
             }
             own.iter().for_each(|message| self.correlator.process(message));
         }
-        for change in rows.values() {
-            out.fact(change)?;
+        if rounds > 1 {
+            rows = last_of_each(rows);
+            contributions = summed(contributions);
         }
-        let contributions = contributions.into_iter().filter(|(_, delta)| !delta.is_zero());
-        out.contributions(contributions.map(|(key, delta)| Contribution { key, delta }).collect())
+        rows.iter().try_for_each(|change| out.fact(change))?;
+        out.contributions(contributions)
     }
 
     fn owes(&self, now: Timestamp) -> bool {
@@ -155,6 +156,22 @@ impl Logic for Correlate {
         self.told = Some(now);
         Ok(())
     }
+}
+
+/// The last change of each row, in the order of their keys.
+fn last_of_each(rows: Vec<RowChange>) -> Vec<RowChange> {
+    let last: BTreeMap<RowKey, RowChange> = rows.into_iter().map(|change| (change.key(), change)).collect();
+    last.into_values().collect()
+}
+
+/// The sum of each pane's changes, in the order of their keys.
+fn summed(contributions: Vec<Contribution>) -> Vec<Contribution> {
+    let mut sums: BTreeMap<ContributionKey, Delta> = BTreeMap::new();
+    for Contribution { key, delta } in contributions {
+        sums.entry(key).or_default().add(&delta, 1);
+    }
+    let sums = sums.into_iter().filter(|(_, delta)| !delta.is_zero());
+    sums.map(|(key, delta)| Contribution { key, delta }).collect()
 }
 
 /// The aggregate stage.

@@ -1,6 +1,7 @@
 //! What decides a number, apart from the events and the catalog. One value, hashed onto every row.
 
 use crate::event::{AuthorKind, Severity, words};
+use crate::hex;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -136,6 +137,6 @@ impl Definitions {
     /// Twelve hexadecimal digits that change whenever a definition does: the `definition` of every row.
     pub fn hash(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
-        Sha256::digest(json.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        hex::lower(Sha256::digest(json.as_bytes()).get(..6).unwrap_or_default())
     }
 }

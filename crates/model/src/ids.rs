@@ -1,10 +1,14 @@
 //! Identifiers. Each is its own type, so that a repository is never taken for a service.
 
+use crate::hex;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// The order of the texts. Keys of one table often share one long text, and then need not be read to be equal:
 /// most of a table's cost would be fetching them.
@@ -14,12 +18,69 @@ fn compare(a: &SmolStr, b: &SmolStr) -> Ordering {
     if std::ptr::eq(a, b) { Ordering::Equal } else { a.cmp(b) }
 }
 
+thread_local! {
+    /// The long names that were made on this thread.
+    static KNOWN: RefCell<HashSet<SmolStr, BuildHasherDefault<DefaultHasher>>> = RefCell::default();
+}
+
+/// Most names that one thread shares: beyond it the set begins anew, which costs memory and changes nothing.
+const SHARED_NAMES: usize = 1 << 16;
+/// A shorter text lies in the identifier itself.
+const INLINE_BYTES: usize = 23;
+
+/// A text that keys of all tables have in common lies in memory once. A state has millions of keys and a few
+/// thousand names in them.
+fn shared(text: &str) -> SmolStr {
+    if text.len() <= INLINE_BYTES {
+        return SmolStr::new(text);
+    }
+    let look_up = |known: &RefCell<HashSet<SmolStr, _>>| {
+        let mut known = known.borrow_mut();
+        if let Some(name) = known.get(text) {
+            return name.clone();
+        }
+        if known.len() >= SHARED_NAMES {
+            known.clear();
+        }
+        let name = SmolStr::new(text);
+        known.insert(name.clone());
+        name
+    };
+    // A thread that ends has no set any more.
+    KNOWN.try_with(look_up).unwrap_or_else(|_| SmolStr::new(text))
+}
+
+/// A text that hardly two keys have in common.
+fn own(text: &str) -> SmolStr {
+    SmolStr::new(text)
+}
+
+/// Reads a text and makes an identifier's content of it.
+struct MadeBy(fn(&str) -> SmolStr);
+
+impl serde::de::Visitor<'_> for MadeBy {
+    type Value = SmolStr;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SmolStr, E> {
+        Ok((self.0)(text))
+    }
+}
+
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $make:path) => {
         $(#[$doc])*
-        #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(SmolStr);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(MadeBy($make)).map(Self)
+            }
+        }
 
         impl Ord for $name {
             #[inline]
@@ -36,7 +97,7 @@ macro_rules! text_id {
         impl $name {
             /// Wraps a text as it is.
             pub fn new(text: impl AsRef<str>) -> Self {
-                Self(SmolStr::new(text))
+                Self($make(text.as_ref()))
             }
             /// The text.
             pub fn as_str(&self) -> &str {
@@ -73,43 +134,53 @@ macro_rules! text_id {
 
 text_id!(
     /// A repository as `host/owner/name`.
-    RepoName
+    RepoName,
+    shared
 );
 text_id!(
     /// The unit that is deployed and owned.
-    ServiceName
+    ServiceName,
+    shared
 );
 text_id!(
     /// An owner of services.
-    TeamName
+    TeamName,
+    shared
 );
 text_id!(
     /// A deployment's id, unique within its service; sources prefix their own (`github:123`).
-    DeploymentId
+    DeploymentId,
+    own
 );
 text_id!(
     /// An incident's id, unique everywhere; sources prefix their own (`pagerduty:Q1`).
-    IncidentId
+    IncidentId,
+    own
 );
 text_id!(
     /// A pipeline run's id, unique within its repository.
-    RunId
+    RunId,
+    own
 );
 text_id!(
     /// The environment's name as the vendor gives it.
-    Environment
+    Environment,
+    own
 );
 text_id!(
     /// What a metric is about: `service:x`, `team:x`, `group:x`, `org:x`, `repo:x`, `tag:k=v`.
-    Scope
+    Scope,
+    shared
 );
 text_id!(
     /// The key that routes a record to a partition: a home repository, or an index key.
-    HomeKey
+    HomeKey,
+    shared
 );
 text_id!(
     /// Any other short text (a version, a label, a flag's key).
-    Text
+    Text,
+    own
 );
 
 /// A commit's id. Forty hexadecimal digits are kept in twenty bytes; anything else as it is.
@@ -159,7 +230,7 @@ impl Sha {
     /// The text form.
     pub fn text(&self) -> SmolStr {
         match self {
-            Self::Sha1(_) => SmolStr::new(self.to_string()),
+            Self::Sha1(bytes) => SmolStr::new(hex::lower(bytes)),
             Self::Other(text) => text.clone(),
         }
     }
@@ -182,7 +253,7 @@ fn hex(digit: u8) -> Option<u8> {
 impl fmt::Display for Sha {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sha1(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Sha1(bytes) => f.write_str(&hex::lower(bytes)),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -236,6 +307,19 @@ impl<'de> Deserialize<'de> for Sha {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_lies_in_memory_once_however_it_is_made() {
+        let text = "github.com/an-organisation/a-repository";
+        let made = RepoName::new(text);
+        let read: RepoName = serde_json::from_str(&format!("{text:?}")).unwrap();
+        let restored: RepoName = postcard::from_bytes(&postcard::to_allocvec(&made).unwrap()).unwrap();
+        assert!([&read, &restored].iter().all(|other| std::ptr::eq(other.as_str(), made.as_str())));
+        let many: Vec<RepoName> =
+            (0..SHARED_NAMES + 10).map(|at| RepoName::new(format!("{text}-{at}"))).collect();
+        assert_eq!(many[3], RepoName::new(format!("{text}-3")));
+        assert!(KNOWN.with_borrow(|known| known.len()) <= SHARED_NAMES);
+    }
 
     #[test]
     fn a_sha_reads_back_as_its_text_and_keeps_the_order_of_the_text() {

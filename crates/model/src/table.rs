@@ -1,6 +1,7 @@
 //! A task's state: ordered tables in memory whose changes are journalled, so that a transaction can publish
 //! them to a changelog or take them back.
 
+use crate::journal::Journal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,18 +11,12 @@ use std::ops::RangeBounds;
 #[derive(Debug, Clone)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, V>,
-    /// Each change's key and the value before it, in the order of the changes: of a key only the first matters.
-    journal: Vec<(K, Option<V>)>,
-    /// The length at which changes of the same key are thrown out of the journal.
-    crowded: usize,
+    journal: Journal<K, V>,
 }
-
-/// The least length at which a journal is looked through.
-const CROWDED: usize = 4096;
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), journal: Vec::new(), crowded: CROWDED }
+        Self { rows: BTreeMap::new(), journal: Journal::default() }
     }
 }
 
@@ -49,19 +44,19 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
             }
         };
         let is_new = before.is_none();
-        self.note(key, before);
+        self.journal.note(key, before);
         is_new
     }
     /// Takes a value away and hands it out.
     pub fn take(&mut self, key: &K) -> Option<V> {
         let (key, before) = self.rows.remove_entry(key)?;
-        self.note(key, Some(before.clone()));
+        self.journal.note(key, Some(before.clone()));
         Some(before)
     }
     /// Takes a value away; returns whether the key was there.
     pub fn remove(&mut self, key: &K) -> bool {
         let Some((key, before)) = self.rows.remove_entry(key) else { return false };
-        self.note(key, Some(before));
+        self.journal.note(key, Some(before));
         true
     }
     /// The rows in a range of keys, in order; both ends can be walked from.
@@ -83,28 +78,25 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     /// Takes every row away (journalled).
     pub fn clear(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        self.journal.extend(rows.into_iter().map(|(key, value)| (key, Some(value))));
+        rows.into_iter().for_each(|(key, value)| self.journal.note(key, Some(value)));
     }
     /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
     /// in the order of the keys, and forgets the journal.
     pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
-        self.tidy();
-        for (key, before) in self.journal.drain(..) {
+        for (key, before) in self.journal.first_changes() {
             let now = self.rows.get(&key);
             if now != before.as_ref() {
                 change(&key, now, before.as_ref());
             }
         }
-        self.crowded = CROWDED;
-        // What one large transaction took is not kept for ever.
-        self.journal.shrink_to(CROWDED);
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {
-        self.crowded = CROWDED;
-        // Backwards: what stood before a key's first change comes last, and stays.
-        for (key, before) in std::mem::take(&mut self.journal).into_iter().rev() {
-            self.restore(key, before);
+        for (key, before) in self.journal.first_changes() {
+            match before {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
         }
     }
     /// Puts a row that a changelog holds, without a journal entry.
@@ -113,20 +105,6 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
             Some(value) => self.rows.insert(key, value),
             None => self.rows.remove(&key),
         };
-    }
-
-    fn note(&mut self, key: K, before: Option<V>) {
-        if self.journal.len() >= self.crowded {
-            self.tidy();
-            self.crowded = CROWDED.max(2 * self.journal.len());
-        }
-        self.journal.push((key, before));
-    }
-
-    /// Leaves of each key the first change, in the order of the keys.
-    fn tidy(&mut self) {
-        self.journal.sort_by(|a, b| a.0.cmp(&b.0));
-        self.journal.dedup_by(|later, first| later.0 == first.0);
     }
 }
 
@@ -298,24 +276,6 @@ mod tests {
         let mut changes = Vec::new();
         table.commit(|key, value, before| changes.push((*key, value.copied(), before.copied())));
         assert_eq!(changes, [(1, Some("c"), Some("a"))]);
-    }
-
-    #[test]
-    fn a_key_that_changes_often_is_kept_in_the_journal_only_a_few_times() {
-        let mut table = Table::default();
-        table.put(1, 0);
-        table.commit(|_, _, _| {});
-        for round in 1..100_000 {
-            table.put(round % 7, round);
-        }
-        assert!(table.journal.len() <= CROWDED, "{} entries for 7 keys", table.journal.len());
-        let mut other = table.clone();
-        other.roll_back();
-        assert_eq!(other.iter().collect::<Vec<_>>(), [(&1, &0)]);
-        let mut changes = Vec::new();
-        table.commit(|key, _, before| changes.push((*key, before.copied())));
-        assert_eq!(changes.len(), 7);
-        assert_eq!(changes[..2], [(0, None), (1, Some(0))]);
     }
 
     #[derive(Default)]

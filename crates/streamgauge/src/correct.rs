@@ -10,6 +10,7 @@ use crate::output::Format;
 use model::event::{
     Cause, Correction, CorrectionSet, CorrectionTarget, EnvironmentTier, EventBody, Severity,
 };
+use model::hex;
 use model::raw::{Origin, RawRecord};
 use model::{DeliveryEvent, DeploymentId, IncidentId, Text, Timestamp};
 use sha2::{Digest, Sha256};
@@ -74,7 +75,7 @@ pub fn event(command: &cli::Correct, at: Timestamp) -> anyhow::Result<DeliveryEv
     };
     let said = serde_json::to_string(&body)?;
     let digest = Sha256::digest(format!("{}{said}{:?}", at.micros(), command.service));
-    let id: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let id = hex::lower(digest.get(..6).unwrap_or_default());
     Ok(DeliveryEvent {
         id: Text::new(format!("correction:{id}")),
         occurred_at: at,

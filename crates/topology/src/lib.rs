@@ -20,9 +20,9 @@ use model::fact::{Row, RowChange, RowKey};
 use model::metric::Window;
 use model::raw::{DeadLetter, RawRecord};
 use model::table::{ChangelogEntry, RestoreError, Stateful};
-use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RepoName, Text, Timestamp};
+use model::{Calendar, Definitions, DeliveryEvent, HomeKey, Text, Timestamp};
 use sources::{Outcome, Rejection, SourceSettings};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use windows::Aggregator;
 
@@ -56,8 +56,6 @@ pub struct Topology {
     definitions: Definitions,
     settings: SourceSettings,
     catalog: Arc<Catalog>,
-    /// Every repository's name, once: keys that share its text compare without reading it.
-    repositories: BTreeSet<RepoName>,
     correlators: Vec<Correlator>,
     inboxes: Vec<VecDeque<Message>>,
     /// Tasks that have something to settle although their inbox is empty: a new catalog.
@@ -93,7 +91,6 @@ impl Topology {
             inboxes: (0..tasks).map(|_| VecDeque::new()).collect(),
             unsettled: false,
             aggregators: (0..tasks).map(|_| Aggregator::with_windows(calendar(), windows)).collect(),
-            repositories: BTreeSet::new(),
             rows: Vec::new(),
             events: Vec::new(),
             dead_letters: Vec::new(),
@@ -137,13 +134,7 @@ impl Topology {
     }
 
     /// Sends one event to its homes, and to the archive.
-    pub fn process_event(&mut self, mut event: DeliveryEvent) {
-        if let Some(repo) = &mut event.repo {
-            match self.repositories.get(repo) {
-                Some(known) => *repo = known.clone(),
-                None => _ = self.repositories.insert(repo.clone()),
-            }
-        }
+    pub fn process_event(&mut self, event: DeliveryEvent) {
         let event = Arc::new(event);
         self.events.push(event.clone());
         if let Route::To(targets) = route(&self.catalog, &event) {

@@ -5,6 +5,7 @@ use crate::retry::code;
 use crate::target::{Database, Target};
 use crate::template::render;
 use clickhouse::Client;
+use model::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -39,7 +40,7 @@ const MIGRATIONS: [Migration; 6] = [
 
 impl Migration {
     fn checksum(&self) -> String {
-        Sha256::digest(self.template.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::lower(&Sha256::digest(self.template.as_bytes()))
     }
 
     /// The statement that records that it ran.

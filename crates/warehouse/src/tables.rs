@@ -58,10 +58,13 @@ macro_rules! tables {
                 let mut report = LoadReport::default();
                 $(
                     if !self.$table.rows.is_empty() && (all || into.is_full(&self.$table)) {
-                        let table = std::mem::take(&mut self.$table);
+                        let mut table = std::mem::take(&mut self.$table);
                         self.rows -= table.rows.len();
                         self.bytes -= table.bytes;
                         into.insert(&table.rows, &mut report).await?;
+                        // Its memory serves the next rows.
+                        table.rows.clear();
+                        self.$table = Table { rows: table.rows, bytes: 0 };
                     }
                 )+
                 Ok(report)

@@ -27,8 +27,6 @@ pub struct Aggregator {
     /// Series that changed in this transaction.
     changed: Vec<SeriesId>,
     ages: Ages,
-    /// Every scope that came in, once: keys that share its text compare without reading it.
-    scopes: BTreeSet<Scope>,
 }
 
 /// A series, and which of the task's lists have it.
@@ -56,7 +54,6 @@ impl Aggregator {
             dirty: BTreeSet::new(),
             changed: Vec::new(),
             ages: Ages::new(limit),
-            scopes: BTreeSet::new(),
         }
     }
 
@@ -81,7 +78,7 @@ impl Aggregator {
             let id = SeriesId { scope: scope.clone(), metric: *metric, grain };
             let kept = match self.series.get_mut(&id) {
                 Some(kept) => kept,
-                None => begin(&mut self.series, &mut self.scopes, &id),
+                None => self.series.entry(id.clone()).or_default(),
             };
             let in_order = kept.series.apply(index, delta);
             let weight = kept.series.rolling.iter().map(Rolling::weight).sum();
@@ -238,22 +235,9 @@ impl Stateful for Aggregator {
         self.derive();
     }
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
-        store::restore(entry, |id| &mut begin(&mut self.series, &mut self.scopes, &id).series)
+        store::restore(entry, |id| &mut self.series.entry(id).or_default().series)
     }
     fn restored(&mut self) {
         self.derive();
     }
-}
-
-fn begin<'a>(
-    series: &'a mut BTreeMap<SeriesId, Box<Kept>>,
-    scopes: &mut BTreeSet<Scope>,
-    id: &SeriesId,
-) -> &'a mut Kept {
-    let mut id = id.clone();
-    match scopes.get(&id.scope) {
-        Some(known) => id.scope = known.clone(),
-        None => _ = scopes.insert(id.scope.clone()),
-    }
-    series.entry(id).or_default()
 }

@@ -12,6 +12,7 @@ mod pane;
 mod rolling;
 mod series;
 mod store;
+mod timeline;
 
 pub use aggregator::Aggregator;
 pub use bands::{Band, Bands};

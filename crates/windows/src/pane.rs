@@ -1,8 +1,8 @@
 //! Panes as they are stored: counters beside a multiset of samples, so that a change is as small as itself.
 
+use crate::timeline::Timeline;
 use model::Scope;
 use model::metric::{Delta, Grain, Metric};
-use model::table::Table;
 use model::time::{Calendar, Day, Hour, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -58,17 +58,15 @@ impl PaneRow {
 /// The panes of one series by their number (hours or days since 1970), to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Panes<'a> {
-    pub rows: &'a Table<i64, PaneRow>,
+    pub rows: &'a Timeline<i64, PaneRow>,
     /// Pane and seconds → how often.
-    pub samples: &'a Table<(i64, i64), i64>,
+    pub samples: &'a Timeline<(i64, i64), i64>,
 }
 
 impl<'a> Panes<'a> {
     /// The panes with an index in `[from, to]`.
-    pub fn between(self, from: i64, to: i64) -> impl DoubleEndedIterator<Item = (i64, &'a PaneRow)> {
-        // A range whose end lies before its start would panic.
-        let range = (from <= to).then(|| self.rows.range(from..=to));
-        range.into_iter().flatten().map(|(index, row)| (*index, row))
+    pub fn between(self, from: i64, to: i64) -> impl Iterator<Item = (i64, &'a PaneRow)> {
+        self.rows.range(from..=to).map(|(index, row)| (*index, row))
     }
 
     /// [`Self::between`], copied.
@@ -78,13 +76,13 @@ impl<'a> Panes<'a> {
 
     /// The seconds and counts in the multisets of the panes with an index in `[from, to]`.
     pub fn samples_between(self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
-        let range = (from <= to).then(|| self.samples.range((from, i64::MIN)..=(to, i64::MAX)));
-        range.into_iter().flatten().map(|((_, seconds), count)| (*seconds, *count))
+        let range = (from, i64::MIN)..=(to, i64::MAX);
+        self.samples.range(range).map(|((_, seconds), count)| (*seconds, *count))
     }
 
     /// The newest pane with data.
     pub fn newest(self) -> Option<i64> {
-        self.rows.iter().next_back().map(|(index, _)| *index)
+        self.rows.newest().map(|(index, _)| index)
     }
 
     /// Whether a pane holds data.

@@ -8,6 +8,7 @@
 
 use crate::pane::{Counters, PaneRow, Panes, SeriesId, is_skipped, pane_end, pane_start};
 use crate::rolling::{Passing, Rolling};
+use crate::timeline::Timeline;
 use model::Calendar;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Delta, Grain, Pane, PaneKey, StepKey, Window};
@@ -56,9 +57,9 @@ impl Rules {
 /// A series.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
-    pub panes: Table<i64, PaneRow>,
+    pub panes: Timeline<i64, PaneRow>,
     /// Pane and seconds → how often.
-    pub samples: Table<(i64, i64), i64>,
+    pub samples: Timeline<(i64, i64), i64>,
     /// One row, or none.
     pub owed: Table<(), Owed>,
     pub marks: Table<i64, Mark>,
@@ -186,7 +187,10 @@ impl Series {
     }
 
     /// Writes the steps in a range, whose panes are given, with one window that moves over them.
-    #[expect(clippy::too_many_arguments, reason = "one place calls it for a series that moved on, one for a stale range")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place calls it for a series that moved on, one for a stale range"
+    )]
     fn write(
         &self,
         id: &SeriesId,

@@ -2,7 +2,7 @@
 
 use crate::pane::{PaneRow, SeriesId};
 use crate::series::{Mark, Owed, Series};
-use model::table::{Change, ChangelogEntry, RestoreError, Table, decode, encode, encode_change};
+use model::table::{Change, ChangelogEntry, RestoreError, decode, encode, encode_change};
 use serde::{Deserialize, Serialize};
 
 // Numbers are part of the stored format, never reused. 3 was the row up to which a series was written.
@@ -28,21 +28,13 @@ impl Changes for Vec<Change> {
     }
 }
 
-fn tell<K, V>(table: &mut Table<K, V>, number: u8, id: &SeriesId, changes: &mut impl Changes)
-where
-    K: Ord + Clone + Serialize,
-    V: Clone + PartialEq + Serialize,
-{
-    table.commit(|key, now, before| changes.put(number, &(id, key), now, before));
-}
-
 impl Series {
     /// Ends the transaction: appends what changed, table by table.
     pub fn commit(&mut self, id: &SeriesId, changes: &mut impl Changes) {
-        tell(&mut self.panes, PANES, id, changes);
-        tell(&mut self.samples, SAMPLES, id, changes);
-        tell(&mut self.marks, MARKS, id, changes);
-        tell(&mut self.owed, OWED, id, changes);
+        self.panes.commit(|key, now, before| changes.put(PANES, &(id, key), now, before));
+        self.samples.commit(|key, now, before| changes.put(SAMPLES, &(id, key), now, before));
+        self.marks.commit(|key, now, before| changes.put(MARKS, &(id, key), now, before));
+        self.owed.commit(|key, now, before| changes.put(OWED, &(id, key), now, before));
     }
 
     /// Ends the transaction as if it had never begun.

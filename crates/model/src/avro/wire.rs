@@ -175,10 +175,8 @@ impl Avro for Sha {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Sha1(bytes) => {
-                const DIGITS: [u8; 16] = *b"0123456789abcdef";
-                let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or(b'0');
                 write_length(40, out);
-                out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+                crate::hex::write(bytes, out);
             }
             Self::Other(text) => write_bytes(text.as_bytes(), out),
         }

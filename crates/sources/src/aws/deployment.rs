@@ -5,8 +5,8 @@ use crate::encoding::base64_decode;
 use crate::node::Node;
 use crate::{Refusal, environment, image, record};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState};
+use model::hex;
 use model::{EventBody, Text, Timestamp};
-use std::fmt::Write as _;
 
 /// A deployment of CodeDeploy has a new state.
 pub(super) fn codedeploy(body: &Node<'_>, context: &Context<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
@@ -93,11 +93,7 @@ pub(super) fn lambda(body: &Node<'_>, context: &Context<'_>) -> Result<Vec<Deliv
 /// Lambda writes the SHA-256 of a package in base64.
 fn hexadecimal(base64: &str) -> Option<String> {
     let bytes = base64_decode(base64).filter(|bytes| bytes.len() == 32)?;
-    let mut text = "sha256:".to_owned();
-    for byte in bytes {
-        write!(text, "{byte:02x}").ok()?;
-    }
-    Some(text)
+    Some(format!("sha256:{}", hex::lower(&bytes)))
 }
 
 fn environment<'a>(context: &Context<'a>, names: &[Option<&'a str>]) -> Option<&'a str> {

@@ -14,8 +14,8 @@ use crate::log::{EventLog, RecordHash, record_hash};
 use crate::output::{Format, Table};
 use anyhow::anyhow;
 use kafka::dlq::Filter;
+use model::hex;
 use model::raw::{DeadLetter, RawRecord};
-use std::fmt::Write as _;
 use std::io::Write;
 
 /// Hexadecimal digits of a letter's key by which it is shown.
@@ -178,8 +178,5 @@ fn short(key: &RecordHash) -> String {
 }
 
 fn hexadecimal(key: &RecordHash) -> String {
-    key.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::lower(key)
 }

@@ -2,6 +2,7 @@
 
 use super::{sha, stored, word};
 use model::fact::{DataQuality, FlagChange, Incident, ParkedEvent, Scan};
+use model::hex;
 use model::{
     DeliveryEvent, DeploymentId, Environment, IncidentId, RepoName, ServiceName, TeamName, Text, Timestamp,
 };
@@ -206,7 +207,7 @@ impl From<&DeliveryEvent> for EventRow {
     fn from(event: &DeliveryEvent) -> Self {
         // The same bytes as `DeliveryEvent::content_hash` hashes, made once.
         let body = model::json::to_text(event);
-        let hash = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::lower(&Sha256::digest(body.as_bytes()));
         Self {
             event_id: event.id.clone(),
             r#type: word(event.body.type_name()),

@@ -1,0 +1,30 @@
+//! Bytes as lower-case hexadecimal digits.
+
+/// Two digits for each byte.
+pub fn lower(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(digit));
+    }
+    text
+}
+
+/// Appends two digits for each byte, as ASCII.
+pub(crate) fn write(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| digit(half) as u8));
+}
+
+fn digit(half: u8) -> char {
+    char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_byte_is_two_digits() {
+        assert_eq!(super::lower(&[0x00, 0x0f, 0xa9, 0xff]), "000fa9ff");
+        let mut out = vec![b'x'];
+        super::write(&[0x7b], &mut out);
+        assert_eq!(out, b"x7b");
+    }
+}

@@ -1,0 +1,244 @@
+//! An ordered table for keys that mostly come in order: rows in blocks, the newest block at hand. What happens at the
+//! newest end costs the same however long the history is; a tree is a level deeper for every ten times its size.
+
+use model::journal::Journal;
+use std::ops::RangeInclusive;
+
+/// Most rows of a block. A full one is cut in two, or, at the newest end, followed by a new one.
+const BLOCK: usize = 64;
+
+/// A table as [`model::table::Table`], with a journal of what the running transaction changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline<K, V> {
+    blocks: Vec<Block<K, V>>,
+    length: usize,
+    journal: Journal<K, V>,
+}
+
+/// Rows that follow each other; never empty.
+#[derive(Debug, Clone)]
+struct Block<K, V> {
+    /// No row of the block comes before it, and all rows of the blocks before do.
+    first: K,
+    rows: Vec<(K, V)>,
+}
+
+impl<K, V> Default for Timeline<K, V> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), length: 0, journal: Journal::default() }
+    }
+}
+
+impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
+    /// Where a key's block is, or would be.
+    fn block_of(&self, key: &K) -> usize {
+        match self.blocks.last() {
+            Some(last) if last.first <= *key => self.blocks.len() - 1,
+            _ => self.blocks.partition_point(|block| block.first <= *key).saturating_sub(1),
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let rows = &self.blocks.get(self.block_of(key))?.rows;
+        rows.get(find(rows, key).ok()?).map(|(_, value)| value)
+    }
+
+    /// Whether the key is there.
+    pub fn contains(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Puts a value. Putting what is there changes nothing.
+    pub fn put(&mut self, key: K, value: V) {
+        let before = self.insert(key, value);
+        if before != Some(value) {
+            self.journal.note(key, before);
+        }
+    }
+
+    /// Takes a value away.
+    pub fn remove(&mut self, key: &K) {
+        if let Some(before) = self.take(key) {
+            self.journal.note(*key, Some(before));
+        }
+    }
+
+    fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let at = self.block_of(&key);
+        let is_newest = at + 1 >= self.blocks.len();
+        let Some(block) = self.blocks.get_mut(at) else {
+            self.blocks.push(Block { first: key, rows: vec![(key, value)] });
+            self.length += 1;
+            return None;
+        };
+        let place = match find(&block.rows, &key) {
+            Ok(found) => {
+                let (_, stands) = block.rows.get_mut(found)?;
+                return Some(std::mem::replace(stands, value));
+            }
+            Err(place) => place,
+        };
+        self.length += 1;
+        if block.rows.len() < BLOCK {
+            block.first = block.first.min(key);
+            block.rows.insert(place, (key, value));
+        } else if is_newest && place == block.rows.len() {
+            self.blocks.push(Block { first: key, rows: vec![(key, value)] });
+        } else {
+            block.first = block.first.min(key);
+            block.rows.insert(place, (key, value));
+            let rows = block.rows.split_off(BLOCK / 2);
+            if let Some((first, _)) = rows.first() {
+                self.blocks.insert(at + 1, Block { first: *first, rows });
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, key: &K) -> Option<V> {
+        let at = self.block_of(key);
+        let block = self.blocks.get_mut(at)?;
+        let (_, value) = block.rows.remove(find(&block.rows, key).ok()?);
+        self.length -= 1;
+        if block.rows.is_empty() {
+            self.blocks.remove(at);
+        }
+        Some(value)
+    }
+
+    /// The rows in a range of keys, in order.
+    pub fn range(&self, range: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
+        let (from, to) = range.into_inner();
+        let at = self.block_of(&from);
+        let blocks = self.blocks.get(at..).unwrap_or_default();
+        let skipped =
+            blocks.first().map_or(0, |block| find(&block.rows, &from).unwrap_or_else(|place| place));
+        let rows = blocks.iter().flat_map(|block| &block.rows).skip(skipped);
+        rows.take_while(move |(key, _)| *key <= to).map(|(key, value)| (key, value))
+    }
+
+    /// The newest row.
+    pub fn newest(&self) -> Option<(K, V)> {
+        self.blocks.last()?.rows.last().copied()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
+    /// in the order of the keys.
+    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        let changes: Vec<(K, Option<V>)> = self.journal.first_changes().collect();
+        for (key, before) in changes {
+            let now = self.get(&key);
+            if now != before.as_ref() {
+                change(&key, now, before.as_ref());
+            }
+        }
+    }
+
+    /// Ends the transaction as if it had never begun.
+    pub fn roll_back(&mut self) {
+        let changes: Vec<(K, Option<V>)> = self.journal.first_changes().collect();
+        changes.into_iter().for_each(|(key, before)| self.restore(key, before));
+    }
+
+    /// Puts a row that a changelog holds, without a journal entry.
+    pub fn restore(&mut self, key: K, value: Option<V>) {
+        match value {
+            Some(value) => self.insert(key, value),
+            None => self.take(&key),
+        };
+    }
+}
+
+/// Where a key is in a block, or would be. The newest end is looked at first.
+fn find<K: Ord, V>(rows: &[(K, V)], key: &K) -> Result<usize, usize> {
+    match rows.last() {
+        Some((last, _)) if last < key => Err(rows.len()),
+        Some((last, _)) if last == key => Ok(rows.len() - 1),
+        _ => rows.binary_search_by(|(stands, _)| stands.cmp(key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::table::Table;
+    use proptest::prelude::*;
+
+    /// What was done to a table.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put(i64, i64),
+        Remove(i64),
+        Commit,
+        RollBack,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0_i64..600, 0_i64..3).prop_map(|(key, value)| Step::Put(key, value)),
+            4 => (0_i64..600).prop_map(Step::Remove),
+            1 => Just(Step::Commit),
+            1 => Just(Step::RollBack),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn it_says_what_a_table_says(
+            in_order in 0_i64..400,
+            steps in proptest::collection::vec(step(), 0..1_500),
+            range in (0_i64..600, 0_i64..600),
+        ) {
+            let (mut timeline, mut table) = (Timeline::default(), Table::default());
+            for key in 0..in_order {
+                timeline.put(key * 2, 9);
+                table.put(key * 2, 9);
+            }
+            for step in steps {
+                match step {
+                    Step::Put(key, value) => {
+                        timeline.put(key, value);
+                        table.put(key, value);
+                    }
+                    Step::Remove(key) => {
+                        timeline.remove(&key);
+                        table.remove(&key);
+                    }
+                    Step::Commit => {
+                        let (mut told, mut expected) = (Vec::new(), Vec::new());
+                        timeline.commit(|key, now, before| told.push((*key, now.copied(), before.copied())));
+                        table.commit(|key, now, before| expected.push((*key, now.copied(), before.copied())));
+                        prop_assert_eq!(told, expected);
+                    }
+                    Step::RollBack => {
+                        timeline.roll_back();
+                        table.roll_back();
+                    }
+                }
+            }
+            let (from, to) = (range.0.min(range.1), range.0.max(range.1));
+            prop_assert!(timeline.range(from..=to).eq(table.range(from..=to)));
+            prop_assert!(timeline.range(i64::MIN..=i64::MAX).eq(table.iter()));
+            prop_assert_eq!(timeline.newest(), table.iter().next_back().map(|(key, value)| (*key, *value)));
+            prop_assert_eq!(timeline.len(), table.len());
+            for key in 0..600 {
+                prop_assert_eq!(timeline.get(&key), table.get(&key));
+            }
+            prop_assert!(timeline.blocks.iter().all(|block| (1..=BLOCK + 1).contains(&block.rows.len())));
+        }
+    }
+
+    #[test]
+    fn rows_that_come_in_order_fill_their_blocks() {
+        let mut timeline = Timeline::default();
+        (0..10_000).for_each(|key| timeline.put(key, ()));
+        assert_eq!(timeline.blocks.len(), 10_000_usize.div_ceil(BLOCK));
+    }
+}
