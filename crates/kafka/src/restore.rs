@@ -15,10 +15,10 @@ use crate::stage::Logic;
 use crate::stats::StageStats;
 use crate::task::Context;
 use model::table::{ChangelogEntry, RestoreError};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -140,7 +140,11 @@ fn read(
     stats: &StageStats,
 ) -> Result<(), Error> {
     let mut config = client::reader(&context.settings);
-    config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
+    // Nothing is written to it meanwhile: its end is told at once.
+    config
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "5")
+        .set("fetch.message.max.bytes", "8388608");
     let consumer: BaseConsumer<Reader> = config
         .create_with_context(Reader { of: name.to_owned() })
         .map_err(Error::client("the consumer of a changelog"))?;
@@ -151,7 +155,7 @@ fn read(
     };
     let stuck = |reason| stuck_for(SILENCE, reason);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), Offset::Beginning)
+    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), client::FROM_THE_FIRST)
         .map_err(|error| stuck(error.to_string()))?;
     consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();

@@ -3,8 +3,8 @@
 mod brokers;
 mod catalog;
 mod folder;
-mod registry;
 mod gateway;
+mod registry;
 mod stage;
 mod warehouse;
 

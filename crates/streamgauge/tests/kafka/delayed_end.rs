@@ -1,6 +1,7 @@
 //! Ends of transactions that come late, twice, or whose answers are lost, and the same tables.
 
-use crate::organisation::{Organisation, Random, full};
+use crate::measured::sized;
+use crate::organisation::{Organisation, Random};
 use crate::outputs;
 use crate::stage::{Stage, shared};
 use std::sync::Mutex;
@@ -19,7 +20,7 @@ const ENOUGH: u64 = 20;
 fn whatever_happens_to_ends_of_transactions_the_tables_are_those_of_the_embedded_run() {
     let Some(shared) = shared() else { return };
     let shared = &*shared;
-    let (services, days, chunks) = if full() { (50, 90, 60) } else { (6, 20, 20) };
+    let (services, days, chunks) = sized((50, 90, 60), (6, 20, 20));
     let organisation = Organisation::new(services, days);
     let mut stage = Stage::proxied(shared, &organisation, "ends", 3);
     let seed = u64::from(std::process::id());

@@ -7,11 +7,6 @@ use model::raw::RawRecord;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Whether the sizes of the acceptance are asked for.
-pub fn full() -> bool {
-    std::env::var_os("STREAMGAUGE_FULL").is_some()
-}
-
 /// An organisation with its folder.
 pub struct Organisation {
     pub folder: tempfile::TempDir,
@@ -24,19 +19,7 @@ impl Organisation {
     pub fn new(services: u32, days: u32) -> Self {
         let options = Options { services, days, ..Options::default() };
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("catalog.toml"), catalog_toml(&options)).unwrap();
-        let events = folder.path().join("events.ndjson");
-        let generated = program(folder.path())
-            .args(["generate", "--services", &services.to_string(), "--days", &days.to_string()])
-            .stdout(std::fs::File::create(&events).unwrap())
-            .status()
-            .unwrap();
-        assert!(generated.success());
-        let imported = program(folder.path())
-            .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
-            .output()
-            .unwrap();
-        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        import(folder.path(), &options);
         let told = program(folder.path())
             .args(["--data", "embedded", "sql", &digest_query(), "--format", "TSV"])
             .output()
@@ -44,6 +27,17 @@ impl Organisation {
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let records = generate::generate(&options).collect();
         Self { folder, records, expected: String::from_utf8(told.stdout).unwrap() }
+    }
+
+    /// How many tables are compared.
+    pub fn tables(&self) -> usize {
+        VIEWS.len()
+    }
+
+    /// How many rows they have.
+    pub fn expected_rows(&self) -> u64 {
+        let rows = |line: &str| line.split('\t').nth(2).unwrap().parse::<u64>().unwrap();
+        self.expected.lines().map(rows).sum()
     }
 
     pub fn catalog(&self) -> PathBuf {
@@ -76,6 +70,25 @@ impl Organisation {
         let pairs = found.lines().zip(self.expected.lines()).zip(VIEWS);
         pairs.filter(|((found, expected), _)| found != expected).map(|(_, view)| view).collect()
     }
+}
+
+/// Generates an organisation, and imports it into the data folder `embedded` of a folder.
+pub fn import(folder: &Path, options: &Options) {
+    std::fs::write(folder.join("catalog.toml"), catalog_toml(options)).unwrap();
+    let events = folder.join("events.ndjson");
+    let [services, teams, days] =
+        [options.services, options.teams, options.days].map(|number| number.to_string());
+    let generated = program(folder)
+        .args(["generate", "--services", &services, "--teams", &teams, "--days", &days])
+        .stdout(std::fs::File::create(&events).unwrap())
+        .status()
+        .unwrap();
+    assert!(generated.success());
+    let imported = program(folder)
+        .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
 }
 
 pub fn rows_query(view: &str) -> String {

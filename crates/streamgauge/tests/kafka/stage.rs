@@ -1,5 +1,6 @@
 //! The broker, the engine and the processes of one case.
 
+use crate::measured::sized;
 use crate::organisation::{Organisation, digest_query, program, rows_query};
 use embedded_clickhouse::{Engine, QueryOptions, Server};
 use kafka::KafkaSettings;
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 use test_broker::{Cluster, Proxy, Settings, is_available};
 use tokio::runtime::Runtime;
 
-/// How long tables may take to become equal.
-const EQUAL_WITHIN: Duration = Duration::from_secs(240);
+/// How long tables may take to become equal: at full size, and small.
+const EQUAL_WITHIN: (Duration, Duration) = (Duration::from_secs(1_200), Duration::from_secs(240));
 /// How long they must stay so.
 const STAYS_FOR: Duration = Duration::from_secs(3);
 
@@ -205,7 +206,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until the tables are those of the embedded run, and stay so.
     pub fn expect_equal(&self) {
-        let deadline = Instant::now() + EQUAL_WITHIN;
+        let deadline = Instant::now() + sized(EQUAL_WITHIN.0, EQUAL_WITHIN.1);
         let mut since: Option<Instant> = None;
         loop {
             let found = self.ask(&digest_query());
