@@ -262,7 +262,6 @@ pub const PERSONAL: &[Personal] = &[
         // A repository that changes hands is told by its former owner's login.
         kept: &["changes.owner", "from.user", "user.login"],
         word: text::by_suffix,
-        ..NONE
     },
     Personal { source: "gitlab", people: &["namespace", "user_url"], kept: &["labels.title"], ..NONE },
     Personal { source: "grafana", prose: &["annotations.summary"], ..NONE },
