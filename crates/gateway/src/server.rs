@@ -117,6 +117,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, most: usize, mut sto
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_headers(HEADERS)
+        .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES)
         .pipeline_flush(true);
     loop {

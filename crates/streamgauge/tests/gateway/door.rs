@@ -62,6 +62,7 @@ impl Door {
         let mut said = String::new();
         let address = loop {
             let Some(Ok(line)) = lines.next() else {
+                let _ = process.wait();
                 assert!(said.contains("libchdb"), "it ended: {said}");
                 eprintln!("skipped: no ClickHouse engine");
                 let _ = process.wait();
