@@ -67,7 +67,7 @@ pub fn run(
         } else if load.inserting.as_ref().is_some_and(|inserting| inserting.task.is_finished()) {
             load.finish()?;
         }
-        load.stats.holds(load.next.len(), load.since.is_some());
+        load.stats.holds(load.next.len(), load.since.is_some() || load.inserting.is_some());
         load.stats.trouble(Trouble::Brokers, load.member.trouble());
     }
     if load.since.is_some() {

@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use test_broker::{Cluster, Settings};
 
 fn is_possible() -> bool {
@@ -68,19 +69,8 @@ fn metrics_add_up_to_what_was_sent_and_a_restored_state_is_as_large_as_the_one_t
 
     let run = Run::start(folder.path(), &brokers, &[]);
     run.wait_for_readiness(200, "load: ready");
-    let metrics = run.wait("everything loaded", |run| {
-        let metrics = run.metrics();
-        let read = metrics.sum("streamgauge_records_in_total", &[("stage", "ingest")]);
-        let lags = ["ingest", "correlate", "aggregate", "load"]
-            .map(|stage| metrics.get("streamgauge_lag_records", &[("stage", stage)]));
-        let owed = metrics.sum("streamgauge_owed_ranges", &[]);
-        let all = read == sent + 5.0 && lags == [Some(0.0); 4] && owed == 0.0 && adds_up(&metrics).is_ok();
-        if all {
-            Ok(metrics)
-        } else {
-            Err(format!("{read} of {sent}, {lags:?}, {owed} {:?}", adds_up(&metrics)))
-        }
-    });
+    let metrics = run.wait_until_loaded(Duration::from_secs(120), sent as u64 + 5);
+    assert_eq!(adds_up(&metrics), Ok(()));
     let ingest = |labels: &[(&str, &str)]| {
         metrics.sum("streamgauge_records_in_total", &[&[("stage", "ingest")], labels].concat())
     };

@@ -155,7 +155,13 @@ impl Run {
                 .map(|stage| metrics.get("streamgauge_lag_records", &[("stage", stage)]));
             let owed = metrics.sum("streamgauge_owed_ranges", &[]);
             let all = metrics.sum("streamgauge_records_in_total", &[]);
-            let is_done = read == raw_records as f64 && lags == [Some(0.0); 4] && owed == 0.0;
+            let loaded = metrics.sum("streamgauge_records_in_total", &[("stage", "load")]);
+            let written: f64 = ["facts", "metrics", "events"]
+                .map(|topic| metrics.sum("streamgauge_records_out_total", &[("topic", topic)]))
+                .iter()
+                .sum();
+            let is_done =
+                read == raw_records as f64 && lags == [Some(0.0); 4] && owed == 0.0 && loaded >= written;
             match done {
                 // A stage may have taken the last record and not yet written what it leads to.
                 Some((before, since)) if is_done && before == all => {
@@ -165,7 +171,7 @@ impl Run {
                 }
                 _ => done = is_done.then(|| (all, Instant::now())),
             }
-            Err(format!("{read} of {raw_records}, {lags:?}, {owed}"))
+            Err(format!("{read} of {raw_records}, {lags:?}, {owed}, {loaded} of {written}"))
         })
     }
 
