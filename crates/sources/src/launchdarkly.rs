@@ -7,12 +7,26 @@
 //! (`proj/shop:env/production:flag/new-cart`). Archiving and deleting change it in every environment that the
 //! entry's version of the flag has. The flag is claimed by the alias `flag:…` of a catalog.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, record};
 use model::event::{DeliveryEvent, FlagChangeEvent};
 use model::raw::RawRecord;
 use model::{Environment, EventBody, Text};
 use std::collections::BTreeSet;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "LaunchDarkly's webhooks: flag changes",
+    emits: "flag_change",
+    drops: "administration_not_used flag_not_in_environment kind_not_used segment_not_used",
+    times: "`date`: Unix milliseconds.",
+    set_up: &[
+        "Integrations, Webhooks: the hook's URL, signed, with a policy for `proj/*:env/production:flag/*`.",
+    ],
+    seen: None,
+    limits: &["Arrives in no order; each entry's own time orders them.", "Segments are not read."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "launchdarkly";

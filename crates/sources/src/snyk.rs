@@ -6,11 +6,23 @@
 //! The time is the header's, for the body has none. The repository is the project's name where GitHub is its
 //! origin (`acme/shop:package.json`); else the project is the alias `snyk:…` of its id.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings, record};
 use model::event::{DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Snyk's webhooks: findings",
+    emits: "scan",
+    drops: "nothing_changed ping",
+    times: "Header `X-Snyk-Timestamp`: RFC 3339; the body has none.",
+    set_up: &["Create the webhook by the API (`POST /org/{id}/webhooks`) with the hook's URL and a secret."],
+    seen: None,
+    limits: &["The format is a beta.", "The repository is known only where GitHub is the project's origin."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "snyk";

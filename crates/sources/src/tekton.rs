@@ -20,6 +20,7 @@
 //! version is the parameter `version` (`app-version`, `image-tag`, `tag`). It belongs to the service that claims
 //! `tekton:<namespace>/<pipeline>`, else to the repository's.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, cdevents, environment, message, purl, record, repository};
 use model::event::{
@@ -28,6 +29,22 @@ use model::event::{
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
 use serde_json::Value;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
+    emits: "pipeline_run artifact deployment",
+    drops: "customrun_not_used pipelinerun_still_running pipelinerun_without_commit \
+        pipelinerun_without_repository taskrun_not_used triggers_not_used",
+    times: "RFC 3339 in UTC of the run's status.",
+    set_up: &["In the ConfigMap `config-events` (before 0.54 `config-defaults`) the sink and the format \
+          `tektonv1`, with the hook's URL."],
+    seen: Some("The documentation's run of a task. No live payload of a run of a pipeline."),
+    limits: &[
+        "Commit, repository and image are read from annotations, parameters and results with usual names.",
+        "A pipeline deploys where its name says so.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "tekton";

@@ -7,11 +7,26 @@
 //! say, which for infrastructure is nothing. The environment is the workspace; the service is
 //! `terraform:organisation/workspace`.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, record};
 use model::event::{DeliveryEvent, DeploymentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "HCP Terraform's notifications: runs that apply, as deployments",
+    emits: "deployment",
+    drops: "assessment_not_used nothing_applied run_not_applying verification workspace_event_not_used",
+    times: "`run_updated_at`: RFC 3339 in UTC.",
+    set_up: &["Workspace settings, Notifications, Webhook: the hook's URL, a token, the run events."],
+    seen: None,
+    limits: &[
+        "The payload has no commit: lead times are null.",
+        "Plans that change nothing are no deployments.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "terraform";

@@ -7,11 +7,24 @@
 //! tells that as an artifact too, and its findings are the repository's that another label says. A report without a time was made when it was received. Headers that are read:
 //! `repo` (host/owner/name), `service`.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, image, record, repository};
 use model::event::{Artifact, DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Trivy's reports: findings, and the commits of images",
+    emits: "artifact scan",
+    drops: "nothing_found report_deleted report_kind_not_used",
+    times: "`CreatedAt` and `updateTimestamp`: RFC 3339; without one the time of receipt.",
+    set_up: &["Post `trivy … --format json` with the headers `repo` or `service`, or set \
+          `operator.webhookBroadcastURL` of the Trivy Operator."],
+    seen: None,
+    limits: &["The commit of an image is known by its label `org.opencontainers.image.revision`."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "trivy";
