@@ -21,7 +21,7 @@ mod delivery;
 use crate::facts::Facts;
 use crate::forge::host;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, person, record, repository};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, person, record, repository};
 use model::event::{AuthorKind, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Timestamp};
@@ -138,6 +138,13 @@ const UNUSED: &[(&str, &str)] = &[
 /// The repository of a `repository` object: by the address of its pages or clones, else by that of the API, its
 /// project and its name.
 fn repository(node: &Node<'_>) -> Result<RepoName, Refusal> {
+    let repo = address(node)?;
+    // Each commit of a push repeats it.
+    bounded("repo", repo.as_str(), MAX_NAME_BYTES)?;
+    Ok(repo)
+}
+
+fn address(node: &Node<'_>) -> Result<RepoName, Refusal> {
     for field in ["webUrl", "remoteUrl"] {
         if let Some(repo) = node.maybe_text(field)?.and_then(repository::of_url) {
             return Ok(repo);

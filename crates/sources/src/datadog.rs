@@ -24,8 +24,7 @@ pub(crate) const FACTS: Facts = Facts {
     set_up: &[
         "Integrations, Webhooks: a webhook with the hook's URL and the body of \
           `deploy/templates/datadog/webhook.txt`.",
-        "Name it (`@webhook-…`) in the message of each monitor that means harm to users, within \
-          `{{#is_alert}}` and `{{#is_recovery}}`.",
+        "Name it in the message of each monitor that means harm to users, as the template says.",
     ],
     seen: None,
     limits: &[

@@ -249,6 +249,12 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if record.body.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::reject("malformed", "the body is empty: a JSON text is expected"));
     }
+    // Some are repeated by every event of a record.
+    for (header, value) in &record.headers {
+        if NAMING_HEADERS.contains(&header.as_str()) {
+            bounded(header.as_str(), value, MAX_NAME_BYTES)?;
+        }
+    }
     let events = (source.read)(record, settings)?;
     for event in &events {
         check(event, name, settings)?;
@@ -261,6 +267,8 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
 
 /// Longest name of a repository or a service, in bytes.
 pub const MAX_NAME_BYTES: usize = 1_024;
+/// Headers that name what a record is about.
+const NAMING_HEADERS: [&str; 5] = ["cluster", "environment", "repo", "service", "sha"];
 /// Longest id of an event, in bytes.
 pub const MAX_ID_BYTES: usize = 4_096;
 
@@ -270,7 +278,7 @@ pub(crate) fn bounded(field: &str, name: &str, most: usize) -> Result<(), Refusa
         return Ok(());
     }
     let detail = format!(
-        "`{field}` of an event has {} bytes; at most {most} are read: does the payload hold a text where a name belongs?",
+        "`{field}` has {} bytes; at most {most} are read: is there a text where a name belongs?",
         name.len()
     );
     Err(Refusal::reject("too_large", detail))

@@ -9,7 +9,7 @@
 
 use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, record, repository};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record, repository};
 use model::event::{DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
@@ -72,6 +72,9 @@ fn read_run(node: &Node<'_>, raw: &RawRecord, events: &mut Vec<DeliveryEvent>) -
         at: ended_at(node)?.unwrap_or(raw.received_at),
         received_at: raw.received_at,
     };
+    // Each finding repeats them.
+    bounded("scanner", run.scanner, MAX_NAME_BYTES)?;
+    bounded("repo", run.repo.as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
     for result in node.items("results")? {
         events.extend(finding(&result, &run)?);
     }
@@ -102,6 +105,7 @@ fn severities<'a>(run: &Node<'a>) -> Result<BTreeMap<&'a str, String>, Refusal> 
         let score = rule.maybe_id("properties.security-severity")?;
         let level = rule.maybe_text("defaultConfiguration.level")?;
         if let Some(severity) = score.as_deref().and_then(by_score).or(level) {
+            bounded("severity", severity, MAX_NAME_BYTES)?;
             found.insert(id, severity.to_owned());
         }
     }

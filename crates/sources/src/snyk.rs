@@ -8,7 +8,7 @@
 
 use crate::facts::Facts;
 use crate::node::{Node, header, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record};
 use model::event::{DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Text, Timestamp};
@@ -45,6 +45,9 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
             .map_err(|error| Refusal::reject("bad_time", format!("header `X-Snyk-Timestamp`: {error}")))?,
         None => raw.received_at,
     };
+    // Each finding repeats them.
+    bounded("service", project.text("id")?, MAX_NAME_BYTES)?;
+    bounded("repo", repo(&project)?.as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
     let mut events = Vec::new();
     for (list, state) in [("newIssues", "open"), ("removedIssues", "fixed")] {
         for issue in body.items(list)? {

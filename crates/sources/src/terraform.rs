@@ -9,7 +9,7 @@
 
 use crate::facts::Facts;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record};
 use model::event::{DeliveryEvent, DeploymentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
@@ -40,6 +40,10 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         "1" => {}
         "2" => return Err(Refusal::drop("assessment_not_used")),
         other => return Err(body.unknown("payload_version", other, "1, 2")),
+    }
+    // Each run of the notification repeats them.
+    for name in ["organization_name", "workspace_name", "run_id"] {
+        bounded(name, body.maybe_text(name)?.unwrap_or_default(), MAX_NAME_BYTES)?;
     }
     let mut events = Vec::new();
     let mut dropped = None;

@@ -89,8 +89,6 @@ fn jira_tells_milliseconds_in_the_webhook_and_the_users_zone_in_the_fields() {
         field(&events_of("jira/incident_created")[0], "occurred_at"),
         json!("2025-12-29T11:00:00.828Z")
     );
-    let seconds = |body: &mut Value| body["timestamp"] = json!(1_767_006_000);
-    assert!(matches!(told_of("jira/incident_created", seconds), Outcome::Reject(_)));
 }
 
 /// What a user writes is what such a vendor sends: the shipped template is read, another refused by its name.

@@ -3,7 +3,7 @@
 use super::{Hook, SOURCE, identity, kind_of, repository};
 use crate::forge::word;
 use crate::node::Node;
-use crate::{MAX_NAME_BYTES, Refusal, bounded, message, record};
+use crate::{Refusal, message, record};
 use model::event::{
     AuthorKind, Commit, DeliveryEvent, DeploymentEvent, DeploymentState, MergeMethod, PullRequestEvent,
     PullRequestState, Push, Review, ReviewState,
@@ -18,7 +18,6 @@ const TAG: &str = "azure_tag";
 pub(super) fn push(hook: &Hook<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     let resource = &hook.resource;
     let repo = repository(&resource.object("repository")?)?;
-    bounded("repo", repo.as_str(), MAX_NAME_BYTES)?;
     let at = resource.maybe_time("date")?.unwrap_or(hook.at);
     let updates = resource.items("refUpdates")?;
     let mut events = Vec::new();

@@ -18,6 +18,13 @@ lies more than `max_future` ahead of its receipt is rejected. A time without a z
 documents the zone or the source's `default_time_zone` states it. Of people only `human` or `bot` is kept.
 ";
 
+/// Types of events feed metrics; a payload must also say what a metric needs.
+const NEEDS: &str = "\
+A ● says that its events have a part in the metric where they say what it needs: of a deployment its commit, digest or
+image for the lead time, what set it off or who for the automated rate, its steps for the canary success rate; of an
+incident a stated start for the time to detect.
+";
+
 /// The page.
 pub fn page() -> String {
     let mut out = HEAD.to_owned();
@@ -36,7 +43,7 @@ pub fn page() -> String {
 }
 
 fn overview(out: &mut String) {
-    out.push_str("\n## What each gives to which metric\n\n| source |");
+    write!(out, "\n## What each gives to which metric\n\n{NEEDS}\n| source |").unwrap();
     for metric in Metric::ALL {
         write!(out, " {} |", metric.as_str().replace('_', " ")).unwrap();
     }
