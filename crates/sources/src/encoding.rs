@@ -26,7 +26,9 @@ fn digit(byte: u8) -> Option<u8> {
 /// Reads hexadecimal digits, two a byte; `None` when they are none.
 pub fn hex_decode(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| if let [high, low] = pair { Some(digit(*high)? << 4 | digit(*low)?) } else { None }).collect()
+    pairs
+        .map(|pair| if let [high, low] = pair { Some(digit(*high)? << 4 | digit(*low)?) } else { None })
+        .collect()
 }
 
 /// Reads base64 (RFC 4648, with or without padding); `None` when it is none.
@@ -59,7 +61,8 @@ pub fn base64_encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let held = chunk.iter().fold(0_u32, |held, byte| held << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let held =
+            chunk.iter().fold(0_u32, |held, byte| held << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let digit = DIGITS.get((held >> (18 - 6 * place) & 63) as usize).filter(|_| place <= chunk.len());
             encoded.push(char::from(*digit.unwrap_or(&b'=')));

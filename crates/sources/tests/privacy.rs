@@ -39,8 +39,7 @@ fn difference(name: &str, record: &RawRecord, settings: &SourceSettings) -> Opti
             (told != as_delivered).then(|| format!("{name}:\n{as_delivered}\nbecomes\n{told}"))
         }
         Err(error) => {
-            let malformed =
-                matches!(&as_delivered, Outcome::Reject(rejection) if rejection.reason.as_str() == "malformed");
+            let malformed = matches!(&as_delivered, Outcome::Reject(rejection) if rejection.reason.as_str() == "malformed");
             (!malformed).then(|| format!("{name}: {error}, but {as_delivered:?}"))
         }
     }
@@ -72,9 +71,15 @@ fn scrubbing_again_changes_nothing() {
 
 #[test]
 fn nobody_is_named_in_what_stays() {
-    let all: Vec<_> = samples().into_iter().chain(deliveries().into_iter().map(|delivery| {
-        (delivery.name.display().to_string(), record(&delivery.source, &delivery.headers(), &delivery.body))
-    })).collect();
+    let all: Vec<_> = samples()
+        .into_iter()
+        .chain(deliveries().into_iter().map(|delivery| {
+            (
+                delivery.name.display().to_string(),
+                record(&delivery.source, &delivery.headers(), &delivery.body),
+            )
+        }))
+        .collect();
     let (mut seen, mut named) = (0, Vec::new());
     for (name, mut record) in all {
         let Ok(payload) = serde_json::from_slice::<Value>(&record.body) else { continue };
@@ -91,7 +96,8 @@ fn nobody_is_named_in_what_stays() {
         for person in &found.people {
             seen += 1;
             if let Some(at) = word_at(&kept, person) {
-                let around: String = kept[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+                let around: String =
+                    kept[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
                 named.push(format!("{name}: {person:?} behind {around}"));
             }
         }
@@ -121,12 +127,38 @@ struct Found {
 impl Found {
     fn collect(&mut self, value: &Value, person: bool) {
         const NAMES: [&str; 14] = [
-            "login", "email", "username", "user_username", "user_name", "user_email", "displayName", "display_name", "nickname",
-            "uniqueName", "emailAddress", "full_name", "name", "slug",
+            "login",
+            "email",
+            "username",
+            "user_username",
+            "user_name",
+            "user_email",
+            "displayName",
+            "display_name",
+            "nickname",
+            "uniqueName",
+            "emailAddress",
+            "full_name",
+            "name",
+            "slug",
         ];
         const ROLES: [&str; 16] = [
-            "author", "committer", "pusher", "sender", "user", "assignee", "actor", "triggering_actor", "creator", "owner",
-            "createdBy", "pushedBy", "requested_reviewers", "reviewers", "assignees", "reporter",
+            "author",
+            "committer",
+            "pusher",
+            "sender",
+            "user",
+            "assignee",
+            "actor",
+            "triggering_actor",
+            "creator",
+            "owner",
+            "createdBy",
+            "pushedBy",
+            "requested_reviewers",
+            "reviewers",
+            "assignees",
+            "reporter",
         ];
         match value {
             Value::Object(fields) => {
@@ -143,10 +175,15 @@ impl Found {
                     };
                     for text in texts {
                         if let Some((_, rest)) = text.split_once("/repos/") {
-                            self.names_of_things.insert(rest.split('/').take(2).collect::<Vec<_>>().join("/"));
+                            self.names_of_things
+                                .insert(rest.split('/').take(2).collect::<Vec<_>>().join("/"));
                         }
-                        if matches!(key.as_str(), "full_name" | "path_with_namespace" | "fullName") && text.contains('/')
-                            || matches!(key.as_str(), "ref" | "head_branch" | "source_branch" | "head_ref" | "refname")
+                        if matches!(key.as_str(), "full_name" | "path_with_namespace" | "fullName")
+                            && text.contains('/')
+                            || matches!(
+                                key.as_str(),
+                                "ref" | "head_branch" | "source_branch" | "head_ref" | "refname"
+                            )
                         {
                             self.names_of_things.insert(text.to_owned());
                         } else if (person && NAMES.contains(&key.as_str()))

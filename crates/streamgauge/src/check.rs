@@ -3,6 +3,8 @@
 mod brokers;
 mod catalog;
 mod folder;
+mod gateway;
+mod registry;
 mod stage;
 mod warehouse;
 
@@ -114,12 +116,16 @@ pub fn run(
     let stages = crate::kafka_run::stages(&command.stages)?;
     let mut findings = Findings::default();
     let published = match &settings.kafka {
-        Some(brokers) => brokers::check(brokers, settings, &stages, &mut findings),
+        Some(brokers) => {
+            registry::check(brokers, &stages, &mut findings);
+            brokers::check(brokers, settings, &stages, &mut findings)
+        }
         None => {
             findings.ok("brokers", "none are configured: the run is embedded");
             None
         }
     };
+    gateway::check(settings, &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {

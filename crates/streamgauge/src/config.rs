@@ -5,6 +5,7 @@
 
 pub mod connections;
 mod file;
+pub mod gateway;
 pub mod keys;
 
 use crate::failure::wrong;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub telemetry: Option<SocketAddr>,
     /// `telemetry.otlp_endpoint`: the collector that gets spans; `None`: nothing is traced.
     pub collector: Option<String>,
+    /// `gateway`: which hooks there are.
+    pub gateway: gateway::GatewayConfig,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -193,6 +196,7 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
+            gateway: gateway::gateway(at, file.gateway)?,
             kafka: connections::kafka(at, file.kafka)?,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,

@@ -74,8 +74,18 @@ impl Scrub<'_> {
 /// one word that says what kind of account it is.
 fn is_opaque(text: &str) -> bool {
     const KINDS: [&str; 12] = [
-        "AppUser", "Bot", "Mannequin", "NORMAL", "Organization", "SERVICE", "User", "app_user", "team", "user",
-        HUMAN, BOT,
+        "AppUser",
+        "Bot",
+        "Mannequin",
+        "NORMAL",
+        "Organization",
+        "SERVICE",
+        "User",
+        "app_user",
+        "team",
+        "user",
+        HUMAN,
+        BOT,
     ];
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:{}+".contains(c);
     KINDS.contains(&text)
@@ -146,7 +156,13 @@ impl<'de> Visitor<'de> for Scrub<'_> {
             self.put(&*text::without_addresses(&key))?;
             self.out.push(b':');
             let action = self.rules.action(self.action, self.key, &key);
-            fields.next_value_seed(Scrub { out: &mut *self.out, rules: self.rules, action, key: &key, depth: self.depth })?;
+            fields.next_value_seed(Scrub {
+                out: &mut *self.out,
+                rules: self.rules,
+                action,
+                key: &key,
+                depth: self.depth,
+            })?;
         }
         self.out.push(b'}');
         Ok(())

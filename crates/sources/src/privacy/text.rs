@@ -103,7 +103,8 @@ fn sign(text: &str) -> Option<(usize, usize)> {
 }
 
 fn host(after: &str) -> &str {
-    let length = after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte)).count();
+    let length =
+        after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte)).count();
     after.get(..length).unwrap_or_default().trim_end_matches(['.', '-'])
 }
 
@@ -129,7 +130,10 @@ mod tests {
             ("https://jane@bitbucket.org/acme/shop.git", "https://bitbucket.org/acme/shop.git"),
             ("git@github.com:acme/shop.git", "git@github.com:acme/shop.git"),
             ("ssh://git@github.com/acme/shop", "ssh://git@github.com/acme/shop"),
-            ("acme/shop/.github/workflows/a.yml@refs/heads/main", "acme/shop/.github/workflows/a.yml@refs/heads/main"),
+            (
+                "acme/shop/.github/workflows/a.yml@refs/heads/main",
+                "acme/shop/.github/workflows/a.yml@refs/heads/main",
+            ),
             ("ghcr.io/acme/shop@sha256:0a", "ghcr.io/acme/shop@sha256:0a"),
             ("pkg:npm/%40acme/shop@1.2.3", "pkg:npm/%40acme/shop@1.2.3"),
             ("é@é", "é@é"),

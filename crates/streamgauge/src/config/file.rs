@@ -32,6 +32,7 @@ pub struct File {
     pub privacy: Privacy,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub gateway: super::gateway::GatewayFile,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -163,7 +164,8 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if ["clickhouse.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start)) {
+            if ["clickhouse.", "gateway.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start))
+            {
                 return false;
             }
             let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");
@@ -176,6 +178,14 @@ impl Origins {
     #[cfg(test)]
     pub fn has(&self, key: &str) -> bool {
         self.places.contains_key(key)
+    }
+
+    /// Whether a key was set that this one of the list stands for.
+    #[cfg(test)]
+    pub fn has_like(&self, key: &str) -> bool {
+        self.places
+            .keys()
+            .any(|set| set.split('.').count() == key.split('.').count() && keys::covers(key, set))
     }
 
     /// An error about a key's value.

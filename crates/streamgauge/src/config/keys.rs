@@ -86,6 +86,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("clickhouse.password_file", Kind::Text, "", "The file that holds the user's password."),
     key(
+        "clickhouse.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// server is proved by (PEM) [default: the system's].",
+    ),
+    key("clickhouse.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("clickhouse.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
         "clickhouse.url",
         Kind::Text,
         "",
@@ -105,6 +113,63 @@ pub const KEYS: &[Key] = &[
         "4h",
         "How long after a deployment an incident may start to be blamed on it; or unbounded.",
     ),
+    key(
+        "gateway.events.scheme",
+        Kind::Text,
+        "",
+        "How whoever sends CloudEvents to /v1/events is proved: bearer, basic, standard_webhooks or url_token.",
+    ),
+    key(
+        "gateway.events.secret_env",
+        Kind::List,
+        "",
+        "Variables that hold the secrets of whoever sends CloudEvents.",
+    ),
+    key(
+        "gateway.events.secret_files",
+        Kind::List,
+        "",
+        "Files that hold the secrets of whoever sends CloudEvents.",
+    ),
+    key(
+        "gateway.hooks.*.scheme",
+        Kind::Text,
+        "",
+        "How a delivery is proved, where it is not the way of the source's vendor: bearer, basic, standard_webhooks, \
+         url_token, gitlab_token, rootly.",
+    ),
+    key(
+        "gateway.hooks.*.secret_env",
+        Kind::List,
+        "",
+        "Variables that hold the hook's secrets; each is as good as the others, so that one can be changed without a gap.",
+    ),
+    key("gateway.hooks.*.secret_files", Kind::List, "", "Files that hold the hook's secrets."),
+    key(
+        "gateway.hooks.*.source",
+        Kind::Text,
+        "",
+        "The source that reads the deliveries to /v1/hooks/NAME [default: the hook's name].",
+    ),
+    key("gateway.hooks.*.topics", Kind::List, "", "Of scheme sns: the ARNs of the topics that may send."),
+    key(
+        "gateway.listen",
+        Kind::Text,
+        "127.0.0.1:8080",
+        "Where serve answers; TLS is the business of a proxy before it.",
+    ),
+    key(
+        "gateway.max_connections",
+        Kind::Number,
+        "16384",
+        "Most connections at once; more are closed. The process needs as many open files.",
+    ),
+    key(
+        "gateway.rate",
+        Kind::Number,
+        "10000",
+        "Most deliveries a second of one hook; more are answered 429.",
+    ),
     key("incident.min_severity", words(&SEVERITIES), "sev3", "The least severity that blames a deployment."),
     key("incident.restored_at", words(&ENDS), "resolved", "Which end of an incident is the recovery."),
     key(
@@ -112,6 +177,12 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "Where the brokers are, as in kafka-1:9092,kafka-2:9092; without it run is embedded.",
+    ),
+    key(
+        "kafka.format",
+        words(&["single-object", "confluent"]),
+        "single-object",
+        "How events, facts and metrics are written: Avro's single-object encoding, or with their schema's number in the registry.",
     ),
     key(
         "kafka.instance",
@@ -137,6 +208,28 @@ pub const KEYS: &[Key] = &[
         "plaintext",
         "How the brokers are talked to.",
     ),
+    key(
+        "kafka.registry.password",
+        Kind::Text,
+        "",
+        "The user's password; better in the environment, or in a file.",
+    ),
+    key("kafka.registry.password_file", Kind::Text, "", "The file that holds the user's password."),
+    key(
+        "kafka.registry.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// registry is proved by (PEM) [default: the system's].",
+    ),
+    key("kafka.registry.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("kafka.registry.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
+        "kafka.registry.url",
+        Kind::Text,
+        "",
+        "The schema registry, as in https://registry:8081; records that its clients wrote are read by it.",
+    ),
+    key("kafka.registry.user", Kind::Text, "", "The user of the registry."),
     key(
         "kafka.sasl.mechanism",
         words(&["scram-sha-512", "scram-sha-256", "plain", "oauthbearer"]),
@@ -228,12 +321,14 @@ pub const KEYS: &[Key] = &[
 
 /// Whether a dotted name is a key, or the start of one.
 pub fn is_known(name: &str) -> bool {
-    KEYS.iter().any(|key| {
-        let pattern = key.name.strip_suffix('*').unwrap_or("\0");
-        key.name == name
-            || key.name.starts_with(&format!("{name}."))
-            || name.strip_prefix(pattern).is_some_and(|rest| !rest.is_empty() && !rest.contains('.'))
-    })
+    KEYS.iter().any(|key| covers(key.name, name))
+}
+
+/// Whether a key of the list is this one, or lies below it.
+pub fn covers(key: &str, name: &str) -> bool {
+    let mut parts = key.split('.');
+    let mut stated = name.split('.');
+    stated.all(|part| parts.next().is_some_and(|known| known == part || (known == "*" && !part.is_empty())))
 }
 
 /// The known key that looks most like a name, if any does.
