@@ -225,6 +225,23 @@ fn a_deployment_with_an_unknown_head_ships_null_changes_and_is_not_the_first() {
     assert_eq!(told.shas(REPO), ["b", "nobody-knows"]);
 }
 
+/// As Argo CD and Flux tell it: a digest, and no commit, for theirs would be the configuration repository's.
+#[test]
+fn a_deployment_that_names_a_digest_ships_the_commit_that_its_artifact_was_built_from() {
+    let by_digest = with(deploy("d2", "", 30), json!({"sha": null, "digest": "sha256:ab"}));
+    let mut events = vec![commit("a", &[], 0), commit("b", &["a"], 10), deploy("d1", "a", 20), by_digest];
+    // Nothing tells what the image was built from: no changes and no lead time, and not the minutes since any commit.
+    let told = run(&events);
+    holds(told.deployment("d2"), json!({"changes": null, "outcome": "succeeded"}));
+    assert_eq!(told.shas(REPO), ["a"]);
+    holds(told.step(ORG, "change_lead_time", "7d", TUESDAY), json!({"samples": 1, "p50": 1200}));
+    // The registry tells it later: 30 - 10 minutes.
+    events.push(event("artifact", "built", 40, json!({"digest": "sha256:ab", "sha": "b"})));
+    let told = run(&events);
+    holds(told.deployment("d2"), json!({"changes": 1}));
+    holds(told.changes(REPO)["b"], json!({"lead_time_s": 1200, "deployment_id": "d2"}));
+}
+
 #[test]
 fn pushes_make_commits_known_and_chains_are_edges() {
     let push = json!({"ref": "refs/heads/main", "before": "a", "after": "c", "commits": ["b", "c"]});

@@ -50,6 +50,18 @@ const TASKS: &[Task] = &[
         does: "50 services over 90 days, shuffled and told three times, in a release build: the same tables",
         run: |_| law(),
     },
+    Task {
+        name: "docs",
+        takes: "",
+        does: "write docs/sources.md anew from what the sources say of themselves",
+        run: |_| docs(),
+    },
+    Task {
+        name: "fuzz",
+        takes: "[SECONDS]",
+        does: "damage deliveries of every source in a release build, 600 s each: bounded time and memory",
+        run: fuzz,
+    },
     Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
     Task {
         name: "bench",
@@ -124,6 +136,29 @@ fn law() -> Result<ExitCode> {
         .args(locked())
         .args(["--", "--nocapture"])
         .env("STREAMGAUGE_LAW_SIZE", "50,90"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The test that finds a stale page writes it when it is asked to.
+fn docs() -> Result<ExitCode> {
+    run(cargo(&["test", "--quiet", "--package", "streamgauge-sources", "--test", "docs"])
+        .args(locked())
+        .arg("the_page_of_sources")
+        .env("UPDATE_GOLDEN", "1"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A test that a plain run of the tests makes with a few records of each source.
+fn fuzz(args: &[String]) -> Result<ExitCode> {
+    let seconds = match args {
+        [] => "600",
+        [seconds] if seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) => seconds,
+        _ => anyhow::bail!("expected a number of seconds for each source, found {args:?}"),
+    };
+    run(cargo(&["test", "--release", "--package", "streamgauge-sources", "--test", "fuzz"])
+        .args(locked())
+        .args(["--", "--nocapture"])
+        .env("STREAMGAUGE_FUZZ_SECONDS", seconds))?;
     Ok(ExitCode::SUCCESS)
 }
 

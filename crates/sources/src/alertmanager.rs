@@ -1,16 +1,37 @@
 //! Prometheus Alertmanager's webhook, version 4: one incident per alert of the notification.
 //!
-//! Source: Prometheus' documentation, "webhook_config". A notification is repeated while its alerts fire; an
+//! Source: Prometheus' documentation, "webhook_config". No live payload seen.
+//! A notification is repeated while its alerts fire; an
 //! alert's id is made of its fingerprint and its start, so that repeating it tells nothing new.
 //!
 //! Labels that are read: `severity`; `service`, else `app`, `app_kubernetes_io_name` or `job`; `environment`
 //! or `env`; `deployment_id`, `version`, `sha` (what the alert blames).
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, record};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Names, Severity};
 use model::raw::RawRecord;
 use model::{DeploymentId, EventBody, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
+    emits: "incident",
+    drops: "no_incident_alert",
+    times: "`startsAt`, `endsAt`: RFC 3339 with offset.",
+    set_up: &[
+        "In `receivers`, a `webhook_configs` entry with the hook's `url` and `send_resolved: true`; \
+          `http_config.authorization` carries the token.",
+        "Route to it the alerts that mean harm to users, with the labels `severity`, `service` and \
+          `environment`.",
+    ],
+    seen: None,
+    limits: &[
+        "An alert knows no acknowledgement: it is open, then resolved.",
+        "An alert with `severity=none` (Watchdog and the like) is no incident.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "alertmanager";

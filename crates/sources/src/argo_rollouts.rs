@@ -10,12 +10,30 @@
 //! failed when it is aborted or out of its time. A canary has the steps of its strategy.
 //! The service is `k8s:…`, as of the other workloads of Kubernetes.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::object::{self, Object};
 use crate::{Refusal, SourceSettings, environment, kubernetes, record, template};
 use model::event::{Canary, DeliveryEvent, DeploymentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Argo Rollouts, by our notification templates or from a watch: revisions as deployments",
+    emits: "deployment",
+    drops: "analysis_not_used kind_not_used object_deleted rollout_not_observed rollout_unchanged \
+        rollout_without_condition rollout_without_revision rollout_without_time watch_bookmark \
+        watch_error",
+    times: "RFC 3339 in UTC; the notification's own time and those of `status.conditions`.",
+    set_up: &[
+        "Merge `deploy/templates/argo_rollouts/notifications.yaml` into the ConfigMap \
+          `argo-rollouts-notification-configmap`, with the hook's URL.",
+        "Or post what `kubectl get rollouts -A -w -o json` prints.",
+    ],
+    seen: None,
+    limits: &["Another template than ours is refused by its name.", "No commit: the image leads to it."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "argo_rollouts";

@@ -10,12 +10,34 @@
 //! commit it was built from; it is taken only from a status that Argo CD compared after the operation, for
 //! before that the summary still lists what ran earlier.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::object::{self, Object};
 use crate::{Refusal, SourceSettings, environment, image, record, template};
 use model::event::{AuthorKind, DeliveryEvent, DeploymentState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Argo CD's Applications, by our notification template or from a watch: syncs as \
+        deployments",
+    emits: "deployment",
+    drops: "app_project_not_used application_set_not_used dry_run kind_not_used never_synced \
+        object_deleted operation_without_sync selective_sync self_heal watch_bookmark watch_error",
+    times: "`status.operationState.startedAt` and `finishedAt`: RFC 3339 in UTC.",
+    set_up: &[
+        "Merge `deploy/templates/argocd/notifications.yaml` into the ConfigMap `argocd-notifications-cm`, \
+          with the hook's URL.",
+        "Or post what `kubectl get applications -A -w -o json` prints.",
+    ],
+    seen: None,
+    limits: &[
+        "The revision is the configuration repository's and is not told; the image leads to the commit, \
+          and without it lead times are null.",
+        "Another template than ours is refused by its name.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "argocd";

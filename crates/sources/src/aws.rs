@@ -13,11 +13,35 @@ mod alarm;
 mod deployment;
 mod image_push;
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings};
 use model::event::DeliveryEvent;
 use model::raw::RawRecord;
 use model::{Timestamp, event};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
+    emits: "artifact deployment incident",
+    drops: "alarm_unchanged alarm_without_incident alias_not_used api_call_not_used \
+        artifact_without_commit call_failed call_without_answer detail_type_not_used \
+        image_action_not_used instance_not_used message_is_text scan_summary_not_used \
+        subscription_confirmation unpublished_code_not_used unsubscribe_confirmation",
+    times: "`time` of EventBridge and `StateChangeTime` of alarms: RFC 3339, or with an offset written \
+        `+0000`.",
+    set_up: &[
+        "EventBridge: a rule for CodeDeploy, ECR, `AWS API Call via CloudTrail` of Lambda and CloudWatch \
+          alarms, to an API destination with the hook's URL.",
+        "Or SNS: a subscription of the hook's URL over HTTPS; the gateway confirms it.",
+        "The header `environment` names the environment of the account.",
+    ],
+    seen: None,
+    limits: &[
+        "None of them tells a commit; ECR does where the tag is one.",
+        "Lambda counts published versions only.",
+    ],
+};
 
 /// What does not lie in the body.
 struct Context<'a> {

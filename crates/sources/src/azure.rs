@@ -18,12 +18,40 @@
 mod code;
 mod delivery;
 
+use crate::facts::Facts;
 use crate::forge::host;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, person, record, repository};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, person, record, repository};
 use model::event::{AuthorKind, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
+    emits: "commit push pull_request review pipeline_run deployment",
+    drops: "agent_pool_not_used alert_not_used approval_not_used check_not_used comment_by_author \
+        comment_by_bot comment_by_system comment_deleted comment_edited \
+        deployment_started_without_attempt job_not_used manual_intervention_not_used message_not_used \
+        pull_request_without_commit ref_deleted release_abandoned release_created repository_created \
+        repository_deleted repository_forked repository_renamed_not_used repository_status_not_used \
+        run_without_commit service_connection_not_used stage_deploys_nothing stage_not_started \
+        stage_skipped tfvc_not_used workitem_not_used",
+    times: "`createdDate` and the resource's own times: RFC 3339 in UTC; the zero time is unknown.",
+    set_up: &[
+        "Project settings, Service hooks, Web Hooks: one subscription for each event of code, build, \
+          pipelines and release, with the hook's URL and basic authentication.",
+        "Resource details to send: All.",
+    ],
+    seen: Some(
+        "7 recorded payloads of pushes, pull requests and comments. No live payload of a \
+        deployment, a run, a stage or a release.",
+    ),
+    limits: &[
+        "A stage deploys where its name says so.",
+        "Without an attempt, redeployments of one release are known by their end only.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "azure";
@@ -110,6 +138,13 @@ const UNUSED: &[(&str, &str)] = &[
 /// The repository of a `repository` object: by the address of its pages or clones, else by that of the API, its
 /// project and its name.
 fn repository(node: &Node<'_>) -> Result<RepoName, Refusal> {
+    let repo = address(node)?;
+    // Each commit of a push repeats it.
+    bounded("repo", repo.as_str(), MAX_NAME_BYTES)?;
+    Ok(repo)
+}
+
+fn address(node: &Node<'_>) -> Result<RepoName, Refusal> {
     for field in ["webUrl", "remoteUrl"] {
         if let Some(repo) = node.maybe_text(field)?.and_then(repository::of_url) {
             return Ok(repo);

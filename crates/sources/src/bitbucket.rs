@@ -9,6 +9,7 @@
 //! (`bitbucket_tag`). Commit statuses are read where Bitbucket Pipelines made them; those of other tools are
 //! told by the tools. No live payload of `pullrequest:changes_request_created` was seen.
 
+use crate::facts::Facts;
 use crate::forge::{Delivery, word};
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, message, person, record};
@@ -18,6 +19,29 @@ use model::event::{
 };
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
+    emits: "commit push pull_request review repository pipeline_run deployment",
+    drops: "*_not_used comment_by_author comment_by_bot commit_status_of_another_tool \
+        pull_request_without_commit ref_deleted",
+    times: "RFC 3339 with offset. A push has no time: it happened when it was received.",
+    set_up: &[
+        "Repository settings, Webhooks: the hook's URL, a secret, and the triggers Push, Updated, Build \
+          status and all of Pull request.",
+    ],
+    seen: Some(
+        "13 recorded payloads: pushes, pull requests, comments, commit statuses. No live payload of \
+        `pullrequest:changes_request_created`.",
+    ),
+    limits: &[
+        "A push lists 5 commits at most; the rest is known by its ends.",
+        "Bodies over 256 KB are never sent.",
+        "There is no deployment event: a tag counts as one (`bitbucket_tag`), or the tool that deploys \
+          tells.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "bitbucket";
@@ -44,7 +68,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         return Err(Refusal::drop(format!("{}_not_used", key.replace(':', "_"))));
     }
     let repo = RepoName::new(format!("bitbucket.org/{}", body.text("repository.full_name")?));
-    let delivery = Delivery { body, repo, received_at: raw.received_at };
+    let delivery = Delivery::new(body, repo, raw.received_at)?;
     match key {
         "repo:push" => push(&delivery),
         "repo:updated" => updated(&delivery),

@@ -1,6 +1,7 @@
 //! Bitbucket Data Center's webhooks (and Bitbucket Server's).
 //!
-//! Source: Atlassian's documentation, "Event payload" of Bitbucket Data Center. The body names its event
+//! Source: Atlassian's documentation, "Event payload" of Bitbucket Data Center. No live payload seen.
+//! The body names its event
 //! (`eventKey`) and its time (`date`). Pushes list their commits from version 8.0 on, 5 at most, and do not say
 //! whether that is all; before, a push is known by its ends. Times are Unix milliseconds, in some versions text.
 //!
@@ -8,6 +9,7 @@
 //! their repositories under the host `bitbucket`. A tag is told as a deployment under a source of its own
 //! (`bitbucket_datacenter_tag`); there are no deployment events.
 
+use crate::facts::Facts;
 use crate::forge::{self, Delivery};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings, message, person, record};
@@ -17,6 +19,24 @@ use model::event::{
 };
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Bitbucket Data Center's webhooks: code, reviews, tags",
+    emits: "commit push pull_request review repository deployment",
+    drops: "*_not_used comment_by_author comment_by_bot ping ref_deleted",
+    times: "`date` with offset (`+1000`); others in Unix milliseconds, in some versions as text.",
+    set_up: &[
+        "Repository settings, Webhooks: the hook's URL, a secret, and the events of Repository and Pull \
+          request.",
+    ],
+    seen: None,
+    limits: &[
+        "A push lists 5 commits at most, before version 8.0 none.",
+        "There is no deployment event: a tag counts as one (`bitbucket_datacenter_tag`).",
+        "Versions that tell no links have their repositories under the host `bitbucket`.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "bitbucket_datacenter";
@@ -46,7 +66,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         _ => body.object("pullRequest.toRef.repository")?,
     };
     let repo = repository_name(&body, &repository)?;
-    let delivery = Delivery { body, repo, received_at: raw.received_at };
+    let delivery = Delivery::new(body, repo, raw.received_at)?;
     match key {
         "repo:refs_changed" => refs_changed(&delivery),
         "repo:modified" => modified(&delivery),

@@ -13,11 +13,29 @@
 //! tier that its name says, else the name. A retry is a job of its own, so it is another deployment. It belongs to
 //! the service that claims `buildkite:<pipeline's slug>`, else to the repository's.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Buildkite's webhooks: builds as runs, command steps that deploy as deployments",
+    emits: "pipeline_run deployment",
+    drops: "agent_not_used block_step_not_used build_failing_not_used build_not_run build_skipped \
+        build_without_commit build_without_repository job_activated_not_used job_deploys_nothing \
+        job_not_run job_promise_not_used job_scheduled_not_used ping token_not_used trigger_step_not_used",
+    times: "RFC 3339; in older payloads `2026-01-31 09:30:00 UTC`.",
+    set_up: &["Notification services, Webhook: the hook's URL, the token (or signature), and the events of \
+          builds and of jobs."],
+    seen: Some("The documentation's examples of builds. No live payload of a job."),
+    limits: &[
+        "A step deploys where its name says so.",
+        "A build of `HEAD` has its commit only once an agent found it.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "buildkite";

@@ -1,10 +1,23 @@
 //! Canonical events as JSON, one to a record. Strict: unknown fields are errors that name them.
 
+use crate::facts::Facts;
 use crate::{Refusal, SourceSettings, node};
 use model::event::DeliveryEvent;
 use model::json::{EventError, from_slice};
 use model::raw::RawRecord;
 use serde_json::Value;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Canonical events as JSON",
+    emits: "commit push pull_request review repository pipeline_run test_run canary_analysis artifact \
+        deployment incident sli_sample flag_change scan maintenance correction ownership",
+    drops: "",
+    times: "RFC 3339 with offset in every field; a number is refused.",
+    set_up: &["Nothing to set up: post one event as JSON, its fields as `schemas/avro` names them."],
+    seen: Some("The format is our own."),
+    limits: &["Strict: an unknown field is refused by its name."],
+};
 
 /// Reads one canonical event.
 pub(crate) fn read(record: &RawRecord, _: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {

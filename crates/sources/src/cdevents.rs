@@ -8,6 +8,7 @@
 //! number nor branch: they are dropped, each under its own name.
 
 use crate::encoding::base64_decode;
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::purl::ArtifactName;
 use crate::{Refusal, SourceSettings, environment, purl, record, repository};
@@ -17,6 +18,27 @@ use model::event::{
 use model::raw::RawRecord;
 use model::{EventBody, Sha, Text, Timestamp};
 use serde_json::{Value, json};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
+    emits: "artifact deployment incident",
+    drops: "artifact_deleted_not_used artifact_downloaded_not_used artifact_without_commit \
+        artifact_without_digest branch_not_used build_not_used change_without_number \
+        changewindow_not_used custom_event_not_used environment_not_used migration_not_used \
+        pipelinerun_without_commit reconciliation_not_used repository_not_used \
+        scheduledexecution_not_used service_published_not_used service_removed_not_used \
+        taskrun_without_commit testcaserun_without_repository testoutput_not_used \
+        testsuiterun_without_repository ticket_not_used",
+    times: "`context.timestamp`: RFC 3339 with offset.",
+    set_up: &[
+        "Point the tool's CloudEvents sink (Jenkins' CDEvents plugin, Tekton's controller, …) to \
+          `/v1/events`.",
+        "Structured, binary and batched CloudEvents are read, and bare events.",
+    ],
+    seen: Some("16 conformance examples of the specification."),
+    limits: &["Runs, tests and changes of the vocabulary name neither commit nor number: they are dropped."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "cdevents";

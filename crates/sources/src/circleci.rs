@@ -13,11 +13,27 @@
 //! name says, else the name. It belongs to the service that claims `circleci:<project's slug>/<workflow>`, else to
 //! the repository's.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "CircleCI's webhooks: workflows as runs, jobs that deploy as deployments",
+    emits: "pipeline_run deployment",
+    drops: "job_deploys_nothing ping workflow_without_commit workflow_without_repository",
+    times: "RFC 3339 in UTC.",
+    set_up: &["Project settings, Webhooks: the hook's URL, a secret, and both events (workflow and job \
+          completed)."],
+    seen: Some(
+        "The documentation's examples. No live payload that names its tag, nor one of GitHub's App that \
+        names its repository.",
+    ),
+    limits: &["Beginnings are told with the end.", "A job deploys where its name says so."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "circleci";

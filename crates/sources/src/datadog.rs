@@ -8,11 +8,30 @@
 //! are none, and the monitor's message must not send them (the template says how). The service is the tag `service:…`, else `datadog:` with the
 //! monitor's id; the tags `env:…` and `version:…` say where and what.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, record, severity, tags, template};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Names};
 use model::raw::RawRecord;
 use model::{EventBody, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Datadog's monitor alerts, by our webhook template: incidents",
+    emits: "incident",
+    drops: "no_data_not_used warning_not_used",
+    times: "`date` of the template: Unix milliseconds.",
+    set_up: &[
+        "Integrations, Webhooks: a webhook with the hook's URL and the body of \
+          `deploy/templates/datadog/webhook.txt`.",
+        "Name it in the message of each monitor that means harm to users, as the template says.",
+    ],
+    seen: None,
+    limits: &[
+        "Another body than our template is refused by its name.",
+        "Warnings and missing data are no incidents.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "datadog";

@@ -6,11 +6,23 @@
 //! (`4f1c…`, `sha-4f1c…`, `main-4f1c…`); any other push is dropped. `pushed_at` is in Unix seconds, in old
 //! payloads as `1.417566161e+09`.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, image, record};
 use model::event::{Artifact, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{EventBody, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Docker Hub's webhooks: pushed images as artifacts",
+    emits: "artifact",
+    drops: "artifact_without_commit",
+    times: "`push_data.pushed_at`: Unix seconds, in old payloads as a float.",
+    set_up: &["Repository, Webhooks: the hook's URL with a token in it; Docker Hub signs nothing."],
+    seen: None,
+    limits: &["No digest and no labels: only a tag that is a full commit id tells the commit."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "dockerhub";

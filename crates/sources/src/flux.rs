@@ -9,11 +9,32 @@
 //! not told; a chart's or a tag's is the version. An alert's `eventMetadata` may say more: `env` or `environment`,
 //! `cluster`, `image`. The service is `flux:` with the object's name.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, image, record};
 use model::event::{DeliveryEvent, DeploymentState, Trigger};
 use model::raw::RawRecord;
 use model::{EventBody, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Flux' events: Kustomizations and HelmReleases as deployments",
+    emits: "deployment",
+    drops: "chart_test_not_used event_without_revision kind_not_used progress_not_used reason_not_used \
+        uninstall_not_used waiting_not_used",
+    times: "`timestamp`: RFC 3339 in UTC.",
+    set_up: &[
+        "A `Provider` of the type `generic-hmac` with the hook's address and a secret, and an `Alert` with \
+          `eventSeverity: info` for Kustomizations and HelmReleases.",
+        "`eventMetadata` of the alert may say `env`, `cluster` and `image`.",
+    ],
+    seen: None,
+    limits: &[
+        "A git revision is the configuration repository's and is not told: without `image` lead times are \
+          null.",
+        "Flux repeats; the same revision is the same deployment.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "flux";

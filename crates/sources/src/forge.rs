@@ -1,7 +1,7 @@
 //! What the sources of code forges share: one delivery about one repository.
 
-use crate::Refusal;
 use crate::node::Node;
+use crate::{MAX_NAME_BYTES, Refusal};
 use model::event::DeliveryEvent;
 use model::{EventBody, RepoName, Text, Timestamp};
 use std::collections::BTreeSet;
@@ -13,7 +13,14 @@ pub(crate) struct Delivery<'a> {
     pub(crate) received_at: Timestamp,
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
+    /// Opens a delivery. Each of its events repeats the repository, so a long name would be written as many times
+    /// as a push has commits: it is refused before any is made.
+    pub(crate) fn new(body: Node<'a>, repo: RepoName, received_at: Timestamp) -> Result<Self, Refusal> {
+        crate::bounded("repo", repo.as_str(), MAX_NAME_BYTES)?;
+        Ok(Self { body, repo, received_at })
+    }
+
     /// An event of this repository; `about` tells it from the repository's others.
     pub(crate) fn event(
         &self,

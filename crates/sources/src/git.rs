@@ -2,12 +2,24 @@
 //! seconds. The headers name the repository (`repo`: host/owner/name) and the environment that tags stand for
 //! (`environment`; default `production`).
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
 use crate::record::{deployment, event};
 use crate::{Refusal, SourceSettings};
 use model::event::{AuthorKind, Commit, DeliveryEvent, DeploymentEvent, DeploymentState, EventBody};
 use model::raw::RawRecord;
 use model::{RepoName, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "A git history's records: commits, and tags as deployments",
+    emits: "commit deployment",
+    drops: "repository_line",
+    times: "Unix seconds.",
+    set_up: &["Nothing to set up: `streamgauge import git` makes these records from a clone."],
+    seen: Some("Two full histories of public projects."),
+    limits: &["A tag is a deployment at the moment in which it was made."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "git";

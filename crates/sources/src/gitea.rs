@@ -12,6 +12,7 @@
 mod code;
 mod delivery;
 
+use crate::facts::Facts;
 use crate::forge::{self, Delivery};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings, person};
@@ -19,6 +20,28 @@ use model::event::{AuthorKind, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{RepoName, Timestamp};
 use serde_json::Value;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
+    emits: "commit push pull_request review pipeline_run deployment",
+    drops: "*_not_used branch_created comment_* draft_release prerelease pull_request_without_commit \
+        ref_deleted release_* run_not_started",
+    times: "RFC 3339 with offset; Go's zero time is unknown. Pushes, tags and reviews have none: they \
+        happened when they were received.",
+    set_up: &[
+        "Repository or organisation settings, Webhooks, Gitea (Forgejo): the hook's URL, a secret, POST as \
+          `application/json`, all events.",
+    ],
+    seen: Some(
+        "19 recorded payloads: pushes, branches, tags, pull requests, comments, issues. No live \
+        payload of `workflow_run` nor of `action_run_…`.",
+    ),
+    limits: &[
+        "A push lists 5 commits at most, without parents.",
+        "There is no deployment event: releases (`gitea_release`) and tags (`gitea_tag`) may count.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "gitea";
@@ -61,7 +84,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         None => body.object("run.repository")?,
     };
     let repo = repository_name(&repository)?;
-    read(&Delivery { body, repo, received_at: raw.received_at })
+    read(&Delivery::new(body, repo, raw.received_at)?)
 }
 
 /// The other events that are documented: dropped, each under its own name.

@@ -9,8 +9,9 @@
 mod alert;
 mod code;
 mod delivery;
-mod package;
+pub(crate) mod package;
 
+use crate::facts::Facts;
 use crate::forge::{Delivery, word};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings};
@@ -19,6 +20,29 @@ use model::raw::RawRecord;
 use model::{EventBody, RepoName};
 use serde_json::Value;
 use std::borrow::Cow;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
+    emits: "commit push pull_request review repository pipeline_run artifact deployment scan",
+    drops: "*_not_used artifact_without_commit artifact_without_digest branch_created deployment_* \
+        draft_release package_not_container package_without_version prerelease ref_deleted release_* \
+        repository_created review_* superseded",
+    times: "RFC 3339 in UTC or with offset; some fields Unix seconds.",
+    set_up: &[
+        "Organisation or repository settings, Webhooks: the hook's URL, content type `application/json`, a \
+          secret.",
+        "Events: pushes, branch or tag creation, pull requests and reviews, deployments and statuses, \
+          releases, workflow runs, repositories, packages, code scanning and Dependabot alerts.",
+    ],
+    seen: Some("Examples of 14 kinds of events from github.com."),
+    limits: &[
+        "A push's commits carry no parents: the chain of pushes gives the graph.",
+        "No event is sent when more than three tags are pushed at once.",
+        "GitHub does not redeliver by itself.",
+        "Releases (`github_release`) and tags (`github_tag`) may count as deployments.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "github";
@@ -49,7 +73,7 @@ pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<
         return package::read(&body, name, record.received_at);
     }
     let repo = repository(&body)?;
-    let delivery = Delivery { body, repo, received_at: record.received_at };
+    let delivery = Delivery::new(body, repo, record.received_at)?;
     match name {
         "push" => code::push(&delivery),
         "pull_request" => code::pull_request(&delivery),

@@ -19,12 +19,38 @@ mod code;
 mod delivery;
 mod issue;
 
+use crate::facts::Facts;
 use crate::forge::{self, Delivery, word};
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings, repository};
 use model::RepoName;
 use model::event::{DeliveryEvent, EventBody, RepositoryAction, RepositoryEvent};
 use model::raw::RawRecord;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
+    emits: "commit push pull_request review repository pipeline_run deployment incident",
+    drops: "*_not_used comment_* deployment_skipped deployment_without_id environment_* job_not_started \
+        job_without_environment merge_request_without_commit project_rename_without_host \
+        project_transfer_without_host ref_deleted release_* upcoming_release",
+    times: "RFC 3339, `2016-08-12 15:23:28 UTC` and `2021-04-28 21:50:00 +0200`. Pushes, tags and \
+        approvals have none: they happened when they were received.",
+    set_up: &[
+        "Project, group or system settings, Webhooks: the hook's URL, a signing or secret token, and the \
+          triggers Push, Tag push, Comments, Issues, Merge request, Job, Pipeline, Deployment, Release.",
+    ],
+    seen: Some(
+        "26 recorded payloads: pushes, tags, branches, merge requests, comments, issues, pipelines. \
+        No live payload of a deployment or an incident.",
+    ),
+    limits: &[
+        "A push lists 20 commits at most; the rest is known by its ends.",
+        "A deployment names its commit by its address only; a job has it in full.",
+        "GitLab disables a hook that fails too often.",
+        "Releases (`gitlab_release`) and tags (`gitlab_tag`) may count as deployments.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "gitlab";
@@ -69,7 +95,7 @@ pub(crate) fn read(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<
         }
     };
     let repo = repository(&body)?;
-    let delivery = Delivery { body, repo, received_at: record.received_at };
+    let delivery = Delivery::new(body, repo, record.received_at)?;
     read(&delivery)
 }
 
@@ -146,7 +172,7 @@ fn moved(record: &RawRecord, body: &Node<'_>, kind: &str) -> Result<Vec<Delivery
     let action =
         if kind == "project_rename" { RepositoryAction::Renamed } else { RepositoryAction::Transferred };
     let event = RepositoryEvent { action, from: Some(from) };
-    let delivery = Delivery { body: body.clone(), repo, received_at: record.received_at };
+    let delivery = Delivery::new(body.clone(), repo, record.received_at)?;
     Ok(vec![delivery.event(SOURCE, &format!("{kind}:{at}"), at, EventBody::Repository(event))])
 }
 

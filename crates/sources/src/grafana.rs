@@ -8,11 +8,27 @@
 //! the alerts that it groups; without labels its service is `grafana:` with the integration's id. Of an incident
 //! it is `grafana:` with the label `service`.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, alertmanager, environment, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, IncidentId, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
+    emits: "incident",
+    drops: "alert_group_detail_not_used alert_group_silence_not_used escalation_not_used \
+        legacy_alert_without_time no_incident_alert",
+    times: "RFC 3339 with offset.",
+    set_up: &[
+        "Alerting, Contact points: a webhook with the hook's URL; or IRM (OnCall), Outgoing webhooks: one \
+          with `Forward all` for each change of an alert group; or Incident, Outgoing webhooks.",
+    ],
+    seen: Some("One payload of Grafana Incident; none of the others."),
+    limits: &["Legacy alerting tells no time and is dropped.", "Labels as in `alertmanager`."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "grafana";

@@ -6,11 +6,27 @@
 //! The payload carries no labels of the image, so that a push tells its commit only where the tag is one, in full
 //! (`4f1c…`, `sha-4f1c…`, `main-4f1c…`); any other push is dropped.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, image, record};
 use model::event::{Artifact, DeliveryEvent};
 use model::raw::RawRecord;
 use model::{EventBody, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Harbor's webhooks: pushed images as artifacts",
+    emits: "artifact",
+    drops: "artifact_without_commit delete_not_used event_not_used pull_not_used quota_not_used \
+        replication_not_used scan_summary_not_used tag_retention_not_used",
+    times: "`occur_at`: Unix seconds; as CloudEvents `time`: RFC 3339.",
+    set_up: &[
+        "Project, Webhooks: the hook's URL, an auth header, the event Artifact pushed, either payload \
+          format.",
+    ],
+    seen: None,
+    limits: &["Labels of the image are not sent: only a tag that is a full commit id tells the commit."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "harbor";

@@ -9,11 +9,26 @@
 //! has the word service or services in its name. Incidents in test mode, or of a type called drill or game day,
 //! are drills. Private incidents are sent with their id only.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "incident.io's webhooks: incidents",
+    emits: "incident",
+    drops: "action_not_used alert_not_used escalation_not_used follow_up_not_used incident_declined \
+        incident_detail_not_used incident_in_triage private_incident_not_readable private_not_readable \
+        tutorial_incident",
+    times: "RFC 3339 in UTC; read are the default timestamps.",
+    set_up: &["Settings, Webhooks: the hook's URL and the `public_incident` events; the endpoint shows its \
+          signing secret."],
+    seen: None,
+    limits: &["Private incidents are sent with their id only.", "An incident in triage or declined is none."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "incidentio";

@@ -1,7 +1,8 @@
 //! Jenkins, by its Notification plugin (format JSON): a build is queued, starts, is completed, is finalized.
 //! What its CDEvents plugin sends is read by the source `cdevents`.
 //!
-//! Source: the plugin's documentation and its code (`Phase`, `JobListener`, `model/*State`). A build that runs
+//! Source: the plugin's documentation and its code (`Phase`, `JobListener`, `model/*State`). No live payload seen.
+//! A build that runs
 //! again, is replayed or restarted from a stage has a number of its own, so a run has one attempt. Times are
 //! Unix milliseconds; versions before 1.14 tell none, or a text.
 //!
@@ -13,6 +14,7 @@
 //! service that claims `jenkins:<job>`, else of the repository's. What set a build off is not told.
 
 use crate::encoding::percent_decode;
+use crate::facts::Facts;
 use crate::node::{Node, is_full_sha, parse};
 use crate::{Refusal, SourceSettings, environment, message, record, repository};
 use model::event::{
@@ -20,6 +22,21 @@ use model::event::{
 };
 use model::raw::RawRecord;
 use model::{EventBody, RunId, Sha, Span, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Jenkins' Notification plugin: builds as runs and deployments",
+    emits: "pipeline_run deployment",
+    drops: "build_without_commit build_without_repository phase_none queued_without_time",
+    times: "Unix milliseconds; versions of the plugin before 1.14 tell none or a text.",
+    set_up: &[
+        "Notification plugin: in the job an endpoint with the format JSON, the protocol HTTP, the event \
+          All and the hook's URL.",
+        "What the CDEvents plugin sends goes to the source `cdevents`.",
+    ],
+    seen: None,
+    limits: &["A build deploys by its parameters or by its job's name.", "What set a build off is not told."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "jenkins";

@@ -10,11 +10,37 @@
 //! Times: a webhook's `timestamp` is in epoch milliseconds; fields have the offset of the user's zone.
 //! The service is `jira:` with the first component, else the project's key.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, opsgenie, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, IncidentId, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Jira and Jira Service Management: issues and alerts as incidents",
+    emits: "incident",
+    drops: "alert_action_not_used alert_deleted alert_details_not_used alert_escalation_not_used \
+        alert_note_not_used alert_owner_not_used alert_priority_not_used alert_responder_not_used \
+        alert_snooze_not_used alert_tags_not_used alert_text_not_used app_access_not_used \
+        attachment_not_used board_not_used comment_not_used filter_not_used issue_deleted \
+        issue_link_not_used issue_not_incident issue_property_not_used issue_type_not_used \
+        jira_expression_not_used option_not_used project_not_used sprint_not_used user_not_used \
+        version_not_used worklog_not_used",
+    times: "`timestamp` in Unix milliseconds; fields with the offset of the user's zone, or in the \
+        source's zone where an old server writes none.",
+    set_up: &[
+        "System, Webhooks: the hook's URL, a secret, the events issue created and updated, and a JQL that \
+          picks incidents.",
+        "Jira Service Management's alerts: Operations, Integrations, Webhook, the same URL.",
+    ],
+    seen: None,
+    limits: &[
+        "An issue is an incident by its type or by the label `incident`.",
+        "Names of statuses are the organisation's own: the category decides.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "jira";

@@ -19,12 +19,36 @@ mod workload;
 
 pub(crate) use workload::main_image;
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
 use crate::object::{self, Object};
 use crate::{Refusal, SourceSettings, argo_rollouts, argocd, environment};
 use model::event::DeliveryEvent;
 use model::raw::RawRecord;
 use model::{Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Kubernetes objects from a watch (Deployments, sets) and exported events: rollouts",
+    emits: "deployment",
+    drops: "analysis_not_used app_project_not_used application_set_not_used dry_run event_not_used \
+        event_without_revision job_not_used kind_not_used never_synced object_deleted \
+        operation_without_sync pod_not_used replica_set_not_used rollout_not_observed rollout_unchanged \
+        rollout_without_condition rollout_without_revision rollout_without_time scaling_not_used \
+        selective_sync self_heal update_on_delete watch_bookmark watch_error",
+    times: "RFC 3339 in UTC of conditions, managed fields and events.",
+    set_up: &[
+        "Post what `kubectl get deployments,statefulsets,daemonsets -A -w -o json --show-managed-fields` \
+          prints, or let an event exporter post to the hook.",
+        "The headers `environment` and `cluster` say where it is.",
+    ],
+    seen: None,
+    limits: &[
+        "Sets have no times of their own: without managed fields they are dropped.",
+        "Scaling and restarts of pods are no rollouts.",
+        "The commit is left to the artifacts of the image.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "kubernetes";

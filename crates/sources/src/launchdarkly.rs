@@ -7,21 +7,39 @@
 //! (`proj/shop:env/production:flag/new-cart`). Archiving and deleting change it in every environment that the
 //! entry's version of the flag has. The flag is claimed by the alias `flag:…` of a catalog.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record};
 use model::event::{DeliveryEvent, FlagChangeEvent};
 use model::raw::RawRecord;
 use model::{Environment, EventBody, Text};
 use std::collections::BTreeSet;
 
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "LaunchDarkly's webhooks: flag changes",
+    emits: "flag_change",
+    drops: "administration_not_used flag_not_in_environment kind_not_used segment_not_used",
+    times: "`date`: Unix milliseconds.",
+    set_up: &[
+        "Integrations, Webhooks: the hook's URL, signed, with a policy for `proj/*:env/production:flag/*`.",
+    ],
+    seen: None,
+    limits: &["Arrives in no order; each entry's own time orders them.", "Segments are not read."],
+};
+
 /// The source's name on its events.
 const SOURCE: &str = "launchdarkly";
+
+/// Changes that one entry may tell: environments of a project are a few hundred at most.
+const MAX_CHANGES: usize = 10_000;
 
 /// Reads one webhook.
 pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
     let value = parse(&raw.body)?;
     let body = Node::root(&value, settings);
     let id = body.text("_id")?;
+    bounded("id", id, MAX_NAME_BYTES)?;
     let at = body.unix_millis("date")?;
     match body.text("kind")? {
         "flag" => {}
@@ -31,7 +49,7 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         }
         _ => return Err(Refusal::drop("kind_not_used")),
     }
-    let mut seen = BTreeSet::new();
+    let (mut tried, mut seen) = (0, BTreeSet::new());
     let mut events = Vec::new();
     for access in body.items("accesses")? {
         let action = access.text("action")?;
@@ -42,6 +60,15 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
             one => vec![one],
         };
         for environment in environments {
+            // One entry is about one flag; every access times every environment would be no change of anybody's.
+            tried += 1;
+            if tried > MAX_CHANGES {
+                let detail =
+                    format!("the entry tells more than {MAX_CHANGES} changes; at most so many are read");
+                return Err(Refusal::reject("too_large", detail));
+            }
+            bounded("flag", flag, MAX_NAME_BYTES)?;
+            bounded("action", action, MAX_NAME_BYTES)?;
             if !changes_what_is_served(action) || !seen.insert((environment, flag, action)) {
                 continue;
             }
@@ -116,7 +143,8 @@ fn served(body: &Node<'_>, version: &str, environment: &str) -> Option<Text> {
         let name = variation.and_then(|index| {
             flag.get("variations")?.get(usize::try_from(index).ok()?)?.get("name")?.as_str()
         });
-        Some(Text::new(name.filter(|name| !name.is_empty()).unwrap_or("on")))
+        let named = name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
+        Some(Text::new(named.unwrap_or("on")))
     } else {
         Some(Text::new("off"))
     }

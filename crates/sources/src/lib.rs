@@ -22,6 +22,7 @@ mod datadog;
 mod dockerhub;
 pub mod encoding;
 mod environment;
+mod facts;
 mod flux;
 mod forge;
 mod git;
@@ -58,6 +59,7 @@ mod terraform;
 mod trivy;
 mod unleash;
 
+pub use facts::{FEEDS, Facts, Feed, SHARED_DROP, feed};
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
 use model::{Span, Text};
@@ -155,174 +157,54 @@ pub type Reader = fn(&RawRecord, &SourceSettings) -> Result<Vec<DeliveryEvent>, 
 pub struct Source {
     /// The name by which records and the configuration call it.
     pub name: &'static str,
-    /// One line about it.
-    pub description: &'static str,
     /// Its function, without the checks that [`read`] adds.
     pub read: Reader,
+    /// What is to be known of it: `docs/sources.md` is made of it.
+    pub facts: &'static Facts,
 }
 
 /// Every source, by name.
 pub const SOURCES: &[Source] = &[
-    Source {
-        name: "alertmanager",
-        description: "Prometheus Alertmanager's webhook, version 4: one incident per alert",
-        read: alertmanager::read,
-    },
-    Source {
-        name: "argo_rollouts",
-        description: "Argo Rollouts, by our notification templates or from a watch: revisions as deployments",
-        read: argo_rollouts::read,
-    },
-    Source {
-        name: "argocd",
-        description: "Argo CD's Applications, by our notification template or from a watch: syncs as deployments",
-        read: argocd::read,
-    },
-    Source {
-        name: "aws",
-        description: "AWS through EventBridge or SNS: CodeDeploy, Lambda, ECR, CloudWatch alarms",
-        read: aws::read,
-    },
-    Source {
-        name: "azure",
-        description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
-        read: azure::read,
-    },
-    Source {
-        name: "bitbucket",
-        description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
-        read: bitbucket::read,
-    },
+    Source { name: "alertmanager", read: alertmanager::read, facts: &alertmanager::FACTS },
+    Source { name: "argo_rollouts", read: argo_rollouts::read, facts: &argo_rollouts::FACTS },
+    Source { name: "argocd", read: argocd::read, facts: &argocd::FACTS },
+    Source { name: "aws", read: aws::read, facts: &aws::FACTS },
+    Source { name: "azure", read: azure::read, facts: &azure::FACTS },
+    Source { name: "bitbucket", read: bitbucket::read, facts: &bitbucket::FACTS },
     Source {
         name: "bitbucket_datacenter",
-        description: "Bitbucket Data Center's webhooks: code, reviews, tags",
         read: bitbucket_datacenter::read,
+        facts: &bitbucket_datacenter::FACTS,
     },
-    Source {
-        name: "buildkite",
-        description: "Buildkite's webhooks: builds as runs, command steps that deploy as deployments",
-        read: buildkite::read,
-    },
-    Source { name: "canonical", description: "Canonical events as JSON", read: canonical::read },
-    Source {
-        name: "cdevents",
-        description: "CDEvents in CloudEvents (structured, binary, batch) or bare",
-        read: cdevents::read,
-    },
-    Source {
-        name: "circleci",
-        description: "CircleCI's webhooks: workflows as runs, jobs that deploy as deployments",
-        read: circleci::read,
-    },
-    Source {
-        name: "datadog",
-        description: "Datadog's monitor alerts, by our webhook template: incidents",
-        read: datadog::read,
-    },
-    Source {
-        name: "dockerhub",
-        description: "Docker Hub's webhooks: pushed images as artifacts",
-        read: dockerhub::read,
-    },
-    Source {
-        name: "flux",
-        description: "Flux' events: Kustomizations and HelmReleases as deployments",
-        read: flux::read,
-    },
-    Source {
-        name: "ghcr",
-        description: "GitHub's webhooks of packages: images pushed to ghcr.io as artifacts (as in `github`)",
-        read: github::read,
-    },
-    Source {
-        name: "git",
-        description: "A git history's records: commits, and tags as deployments",
-        read: git::read,
-    },
-    Source {
-        name: "gitea",
-        description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
-        read: gitea::read,
-    },
-    Source {
-        name: "github",
-        description: "GitHub's webhooks: code, reviews, deployments, releases, workflow runs",
-        read: github::read,
-    },
-    Source {
-        name: "gitlab",
-        description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
-        read: gitlab::read,
-    },
-    Source {
-        name: "grafana",
-        description: "Grafana's alerting, OnCall, IRM and Incident webhooks: incidents",
-        read: grafana::read,
-    },
-    Source {
-        name: "harbor",
-        description: "Harbor's webhooks: pushed images as artifacts",
-        read: harbor::read,
-    },
-    Source { name: "incidentio", description: "incident.io's webhooks: incidents", read: incidentio::read },
-    Source {
-        name: "jenkins",
-        description: "Jenkins' Notification plugin: builds as runs and deployments",
-        read: jenkins::read,
-    },
-    Source {
-        name: "jira",
-        description: "Jira and Jira Service Management: issues and alerts as incidents",
-        read: jira::read,
-    },
-    Source {
-        name: "kubernetes",
-        description: "Kubernetes objects from a watch (Deployments, sets) and exported events: rollouts",
-        read: kubernetes::read,
-    },
-    Source {
-        name: "launchdarkly",
-        description: "LaunchDarkly's webhooks: flag changes",
-        read: launchdarkly::read,
-    },
-    Source {
-        name: "opsgenie",
-        description: "Opsgenie's webhooks: alerts as incidents",
-        read: opsgenie::read,
-    },
-    Source {
-        name: "pagerduty",
-        description: "PagerDuty's webhooks, version 3: incidents",
-        read: pagerduty::read,
-    },
-    Source { name: "sarif", description: "SARIF 2.1.0: findings of static analysis", read: sarif::read },
-    Source { name: "sentry", description: "Sentry's metric alerts: incidents", read: sentry::read },
-    Source {
-        name: "servicenow",
-        description: "ServiceNow's incidents, by our business rule",
-        read: servicenow::read,
-    },
-    Source { name: "snyk", description: "Snyk's webhooks: findings", read: snyk::read },
-    Source {
-        name: "tekton",
-        description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
-        read: tekton::read,
-    },
-    Source {
-        name: "terraform",
-        description: "HCP Terraform's notifications: runs that apply, as deployments",
-        read: terraform::read,
-    },
-    Source {
-        name: "trivy",
-        description: "Trivy's reports: findings, and the commits of images",
-        read: trivy::read,
-    },
-    Source {
-        name: "unleash",
-        description: "Unleash's webhook, by its own body or our template: flag changes",
-        read: unleash::read,
-    },
+    Source { name: "buildkite", read: buildkite::read, facts: &buildkite::FACTS },
+    Source { name: "canonical", read: canonical::read, facts: &canonical::FACTS },
+    Source { name: "cdevents", read: cdevents::read, facts: &cdevents::FACTS },
+    Source { name: "circleci", read: circleci::read, facts: &circleci::FACTS },
+    Source { name: "datadog", read: datadog::read, facts: &datadog::FACTS },
+    Source { name: "dockerhub", read: dockerhub::read, facts: &dockerhub::FACTS },
+    Source { name: "flux", read: flux::read, facts: &flux::FACTS },
+    Source { name: "ghcr", read: github::read, facts: &github::package::FACTS },
+    Source { name: "git", read: git::read, facts: &git::FACTS },
+    Source { name: "gitea", read: gitea::read, facts: &gitea::FACTS },
+    Source { name: "github", read: github::read, facts: &github::FACTS },
+    Source { name: "gitlab", read: gitlab::read, facts: &gitlab::FACTS },
+    Source { name: "grafana", read: grafana::read, facts: &grafana::FACTS },
+    Source { name: "harbor", read: harbor::read, facts: &harbor::FACTS },
+    Source { name: "incidentio", read: incidentio::read, facts: &incidentio::FACTS },
+    Source { name: "jenkins", read: jenkins::read, facts: &jenkins::FACTS },
+    Source { name: "jira", read: jira::read, facts: &jira::FACTS },
+    Source { name: "kubernetes", read: kubernetes::read, facts: &kubernetes::FACTS },
+    Source { name: "launchdarkly", read: launchdarkly::read, facts: &launchdarkly::FACTS },
+    Source { name: "opsgenie", read: opsgenie::read, facts: &opsgenie::FACTS },
+    Source { name: "pagerduty", read: pagerduty::read, facts: &pagerduty::FACTS },
+    Source { name: "sarif", read: sarif::read, facts: &sarif::FACTS },
+    Source { name: "sentry", read: sentry::read, facts: &sentry::FACTS },
+    Source { name: "servicenow", read: servicenow::read, facts: &servicenow::FACTS },
+    Source { name: "snyk", read: snyk::read, facts: &snyk::FACTS },
+    Source { name: "tekton", read: tekton::read, facts: &tekton::FACTS },
+    Source { name: "terraform", read: terraform::read, facts: &terraform::FACTS },
+    Source { name: "trivy", read: trivy::read, facts: &trivy::FACTS },
+    Source { name: "unleash", read: unleash::read, facts: &unleash::FACTS },
 ];
 
 /// The source of a name.
@@ -367,18 +249,46 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if record.body.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::reject("malformed", "the body is empty: a JSON text is expected"));
     }
+    // Some are repeated by every event of a record.
+    for (header, value) in &record.headers {
+        if NAMING_HEADERS.contains(&header.as_str()) {
+            bounded(header.as_str(), value, MAX_NAME_BYTES)?;
+        }
+    }
     let events = (source.read)(record, settings)?;
     for event in &events {
         check(event, name, settings)?;
     }
     if events.is_empty() {
-        return Err(Refusal::drop("nothing_told"));
+        return Err(Refusal::drop(SHARED_DROP));
     }
     Ok(events)
 }
 
+/// Longest name of a repository or a service, in bytes.
+pub const MAX_NAME_BYTES: usize = 1_024;
+/// Headers that name what a record is about.
+const NAMING_HEADERS: [&str; 5] = ["cluster", "environment", "repo", "service", "sha"];
+/// Longest id of an event, in bytes.
+pub const MAX_ID_BYTES: usize = 4_096;
+
+/// Refuses a name that is longer than any real one: keys of all tables are made of it.
+pub(crate) fn bounded(field: &str, name: &str, most: usize) -> Result<(), Refusal> {
+    if name.len() <= most {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{field}` has {} bytes; at most {most} are read: is there a text where a name belongs?",
+        name.len()
+    );
+    Err(Refusal::reject("too_large", detail))
+}
+
 /// The checks that hold for every event, whatever its source.
 fn check(event: &DeliveryEvent, source: &str, settings: &SourceSettings) -> Result<(), Refusal> {
+    bounded("id", event.id.as_str(), MAX_ID_BYTES)?;
+    bounded("repo", event.repo.as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
+    bounded("service", event.service.as_ref().map_or("", |service| service.as_str()), MAX_NAME_BYTES)?;
     let ahead = event.occurred_at.since(event.observed_at);
     if ahead > settings.max_future {
         return Err(Refusal::reject(

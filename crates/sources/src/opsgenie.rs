@@ -6,11 +6,31 @@
 //! tags, teams, owners, escalations) are dropped by name. The service is the tag `service:…`; else `opsgenie:`
 //! with the alert's entity, its first team or the integration's name, which a catalog may claim.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, record, severity, tags};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Opsgenie's webhooks: alerts as incidents",
+    emits: "incident",
+    drops: "alert_action_not_used alert_deleted alert_details_not_used alert_escalation_not_used \
+        alert_note_not_used alert_owner_not_used alert_priority_not_used alert_responder_not_used \
+        alert_snooze_not_used alert_tags_not_used alert_text_not_used",
+    times: "`createdAt` in Unix milliseconds, `updatedAt` in nanoseconds.",
+    set_up: &[
+        "Teams or Settings, Integrations, Webhook: the hook's URL, alert payload on, the actions create, \
+          acknowledge, unacknowledge and close.",
+    ],
+    seen: None,
+    limits: &[
+        "Ends in April 2027: Jira Service Management sends the same format to `jira`.",
+        "Only a tag `service:…` names the service for sure.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "opsgenie";

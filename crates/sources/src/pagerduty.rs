@@ -1,13 +1,33 @@
 //! PagerDuty's webhooks, version 3: one event about one incident.
 //!
-//! Source: PagerDuty's developer documentation, "Webhooks overview". Every event about an incident carries it
+//! Source: PagerDuty's developer documentation, "Webhooks overview". No live payload seen.
+//! Every event about an incident carries it
 //! as it stands; the person who acted (`agent`) is not read.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, IncidentId, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "PagerDuty's webhooks, version 3: incidents",
+    emits: "incident",
+    drops: "event_not_used incident_annotated_not_used incident_detail_not_used \
+        incident_responder_not_used incident_status_update_not_used ping service_not_used",
+    times: "`occurred_at` and the incident's own times: RFC 3339 in UTC.",
+    set_up: &[
+        "Integrations, Generic Webhooks (v3): the hook's URL, the scope, all `incident` events; it shows \
+          its secret once.",
+    ],
+    seen: None,
+    limits: &[
+        "The urgency is no severity: without a priority it is unknown.",
+        "Merged incidents are linked, and count once.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "pagerduty";

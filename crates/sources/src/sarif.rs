@@ -1,18 +1,30 @@
 //! SARIF 2.1.0: results of static analysis, as findings of a scan.
 //!
 //! Source: the OASIS standard "Static Analysis Results Interchange Format 2.1.0", and GitHub's notes on
-//! `security-severity`. No live file seen.
+//! `security-severity`. No live payload seen.
 //!
 //! Headers that are read: `repo` (host/owner/name) and `sha`, where a run has no `versionControlProvenance`. A run
 //! whose invocations have no times was made when it was received. A result that is suppressed is dismissed, one
 //! that the baseline has and the run has not is fixed; what passes is no finding.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, record, repository};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record, repository};
 use model::event::{DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
 use std::collections::BTreeMap;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "SARIF 2.1.0: findings of static analysis",
+    emits: "scan",
+    drops: "nothing_found",
+    times: "`invocations[].endTimeUtc`: RFC 3339; without it the time of receipt.",
+    set_up: &["Post the file with the headers `repo` (host/owner/name) and `sha`."],
+    seen: None,
+    limits: &["What an analysis passes is no finding."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "sarif";
@@ -60,6 +72,9 @@ fn read_run(node: &Node<'_>, raw: &RawRecord, events: &mut Vec<DeliveryEvent>) -
         at: ended_at(node)?.unwrap_or(raw.received_at),
         received_at: raw.received_at,
     };
+    // Each finding repeats them.
+    bounded("scanner", run.scanner, MAX_NAME_BYTES)?;
+    bounded("repo", run.repo.as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
     for result in node.items("results")? {
         events.extend(finding(&result, &run)?);
     }
@@ -90,6 +105,7 @@ fn severities<'a>(run: &Node<'a>) -> Result<BTreeMap<&'a str, String>, Refusal> 
         let score = rule.maybe_id("properties.security-severity")?;
         let level = rule.maybe_text("defaultConfiguration.level")?;
         if let Some(severity) = score.as_deref().and_then(by_score).or(level) {
+            bounded("severity", severity, MAX_NAME_BYTES)?;
             found.insert(id, severity.to_owned());
         }
     }

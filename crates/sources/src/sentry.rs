@@ -6,11 +6,27 @@
 //! Issues and issue alerts tell no incident: an error that is new hurts users or not, and nothing tells its end.
 //! The service is `sentry:` with the alert's first project.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
 use crate::{Refusal, SourceSettings, alertmanager, environment, record};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Sentry's metric alerts: incidents",
+    emits: "incident",
+    drops: "alert_without_end comment_not_used error_not_used installation_not_used issue_alert_not_used \
+        issue_not_used resource_not_used",
+    times: "`date_started`, `date_detected`, `date_closed`, `date_created`: RFC 3339 in UTC.",
+    set_up: &[
+        "Settings, Custom integrations: an internal integration with the hook's URL, Alert Rule Action on, \
+          and metric alerts that use it.",
+    ],
+    seen: None,
+    limits: &["Issues and issue alerts tell no end and are no incidents."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "sentry";

@@ -8,11 +8,28 @@
 //! states it. A change that caused the incident (`caused_by`) makes its cause a change. A child incident is a
 //! record of its parent. The service is `servicenow:` with the business service, else the configuration item.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, environment, record, severity, template};
 use model::event::{Cause, DeliveryEvent, IncidentEvent, IncidentState, Names};
 use model::raw::RawRecord;
 use model::{DeploymentId, EventBody, IncidentId, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "ServiceNow's incidents, by our business rule",
+    emits: "incident",
+    drops: "incident_deleted",
+    times: "`2026-01-31 09:30:00` without a zone: the source's `default_time_zone` states it (`getValue` \
+        gives UTC).",
+    set_up: &[
+        "System Definition, Business Rules: ours (`deploy/templates/servicenow/business_rule.js`) on the \
+          table `incident`, after insert and update, with the hook's URL.",
+        "Set `default_time_zone` of the source.",
+    ],
+    seen: None,
+    limits: &["Another body than our rule's is refused by its name; without a zone every time is."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "servicenow";

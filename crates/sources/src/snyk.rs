@@ -6,11 +6,23 @@
 //! The time is the header's, for the body has none. The repository is the project's name where GitHub is its
 //! origin (`acme/shop:package.json`); else the project is the alias `snyk:…` of its id.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record};
 use model::event::{DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Snyk's webhooks: findings",
+    emits: "scan",
+    drops: "nothing_changed ping",
+    times: "Header `X-Snyk-Timestamp`: RFC 3339; the body has none.",
+    set_up: &["Create the webhook by the API (`POST /org/{id}/webhooks`) with the hook's URL and a secret."],
+    seen: None,
+    limits: &["The format is a beta.", "The repository is known only where GitHub is the project's origin."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "snyk";
@@ -33,6 +45,9 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
             .map_err(|error| Refusal::reject("bad_time", format!("header `X-Snyk-Timestamp`: {error}")))?,
         None => raw.received_at,
     };
+    // Each finding repeats them.
+    bounded("service", project.text("id")?, MAX_NAME_BYTES)?;
+    bounded("repo", repo(&project)?.as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
     let mut events = Vec::new();
     for (list, state) in [("newIssues", "open"), ("removedIssues", "fixed")] {
         for issue in body.items(list)? {

@@ -20,14 +20,35 @@
 //! version is the parameter `version` (`app-version`, `image-tag`, `tag`). It belongs to the service that claims
 //! `tekton:<namespace>/<pipeline>`, else to the repository's.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, cdevents, environment, message, purl, record, repository};
+use crate::{
+    MAX_NAME_BYTES, Refusal, SourceSettings, bounded, cdevents, environment, message, purl, record,
+    repository,
+};
 use model::event::{
     Artifact, DeliveryEvent, DeploymentEvent, DeploymentState, PipelineRunEvent, RunState, Trigger,
 };
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, RunId, Sha, Text, Timestamp};
 use serde_json::Value;
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Tekton's CloudEvents: pipelines' runs, deployments, images",
+    emits: "pipeline_run artifact deployment",
+    drops: "customrun_not_used pipelinerun_still_running pipelinerun_without_commit \
+        pipelinerun_without_repository taskrun_not_used triggers_not_used",
+    times: "RFC 3339 in UTC of the run's status.",
+    set_up: &[
+        "In the ConfigMap `config-events` (in older versions `config-defaults`) the sink: the hook's URL.",
+    ],
+    seen: Some("The documentation's run of a task. No live payload of a run of a pipeline."),
+    limits: &[
+        "Commit, repository and image are read from annotations, parameters and results with usual names.",
+        "A pipeline deploys where its name says so.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "tekton";
@@ -76,6 +97,9 @@ fn used(kind: &str) -> Result<(), Refusal> {
 /// Reads what an event carries.
 fn told(data: &Node<'_>, received_at: Timestamp) -> Result<Vec<DeliveryEvent>, Refusal> {
     let run = Run::new(data.object("pipelineRun")?, received_at)?;
+    // Each image repeats them.
+    bounded("id", run.uid, MAX_NAME_BYTES)?;
+    bounded("repo", run.repo().as_ref().map_or("", |repo| repo.as_str()), MAX_NAME_BYTES)?;
     let mut events = Vec::new();
     if let Some(environment) = run.environment() {
         events.push(run.deployment(environment));
@@ -94,13 +118,21 @@ fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// Parameters, and results, that one run may have: each name that is looked for is compared with all of them.
+const MAX_VALUES: usize = 1_000;
+
 /// Named values: parameters, results.
 type Values<'a> = Vec<(&'a str, &'a str)>;
 
 /// The pairs of a list of `{name, value}`; lists and objects among the values are left out.
 fn values<'a>(node: &Node<'a>, path: &str) -> Result<Values<'a>, Refusal> {
     let mut found = Vec::new();
-    for item in node.items(path)? {
+    let items = node.items(path)?;
+    if items.len() > MAX_VALUES {
+        let detail = format!("field `{path}` lists {} values; at most {MAX_VALUES} are read", items.len());
+        return Err(Refusal::reject("too_large", detail));
+    }
+    for item in items {
         let name = item.text("name")?;
         let value = item.value().get("value").and_then(Value::as_str).map(str::trim);
         found.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
@@ -152,9 +184,19 @@ impl<'a> Run<'a> {
     }
 
     fn event(&self, about: &str, occurred_at: Timestamp, body: EventBody) -> DeliveryEvent {
+        self.event_of(self.repo(), about, occurred_at, body)
+    }
+
+    fn event_of(
+        &self,
+        repo: Option<RepoName>,
+        about: &str,
+        occurred_at: Timestamp,
+        body: EventBody,
+    ) -> DeliveryEvent {
         let id = format!("{}:{about}", self.uid);
         let mut event = record::event(SOURCE, id, occurred_at, self.received_at, body);
-        event.repo = self.repo();
+        event.repo = repo;
         event
     }
 
@@ -280,6 +322,8 @@ impl<'a> Run<'a> {
         let mut images: Vec<(String, &str)> = images.into_iter().filter_map(whole).collect();
         images.sort_unstable();
         images.dedup_by(|one, other| one.0 == other.0);
+        // The same for all, and found by looking through all values.
+        let repo = self.repo();
         let event = |(digest, image): (String, &str)| {
             // Without its tag a name is no image's.
             let tagged = image.rsplit('/').next().is_some_and(|last| last.contains(':'));
@@ -289,7 +333,7 @@ impl<'a> Run<'a> {
                 sha: sha.clone(),
                 built_at: self.finished_at,
             };
-            self.event(&format!("artifact:{digest}"), self.at, EventBody::Artifact(artifact))
+            self.event_of(repo.clone(), &format!("artifact:{digest}"), self.at, EventBody::Artifact(artifact))
         };
         images.into_iter().map(event).collect()
     }

@@ -7,11 +7,26 @@
 //! say, which for infrastructure is nothing. The environment is the workspace; the service is
 //! `terraform:organisation/workspace`.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, record};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, record};
 use model::event::{DeliveryEvent, DeploymentState};
 use model::raw::RawRecord;
 use model::{EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "HCP Terraform's notifications: runs that apply, as deployments",
+    emits: "deployment",
+    drops: "assessment_not_used nothing_applied run_not_applying verification workspace_event_not_used",
+    times: "`run_updated_at`: RFC 3339 in UTC.",
+    set_up: &["Workspace settings, Notifications, Webhook: the hook's URL, a token, the run events."],
+    seen: None,
+    limits: &[
+        "The payload has no commit: lead times are null.",
+        "Plans that change nothing are no deployments.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "terraform";
@@ -25,6 +40,10 @@ pub(crate) fn read(raw: &RawRecord, settings: &SourceSettings) -> Result<Vec<Del
         "1" => {}
         "2" => return Err(Refusal::drop("assessment_not_used")),
         other => return Err(body.unknown("payload_version", other, "1, 2")),
+    }
+    // Each run of the notification repeats them.
+    for name in ["organization_name", "workspace_name", "run_id"] {
+        bounded(name, body.maybe_text(name)?.unwrap_or_default(), MAX_NAME_BYTES)?;
     }
     let mut events = Vec::new();
     let mut dropped = None;

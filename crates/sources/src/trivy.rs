@@ -7,11 +7,24 @@
 //! tells that as an artifact too, and its findings are the repository's that another label says. A report without a time was made when it was received. Headers that are read:
 //! `repo` (host/owner/name), `service`.
 
+use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
-use crate::{Refusal, SourceSettings, image, record, repository};
+use crate::{MAX_NAME_BYTES, Refusal, SourceSettings, bounded, image, record, repository};
 use model::event::{Artifact, DeliveryEvent, ScanEvent};
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Trivy's reports: findings, and the commits of images",
+    emits: "artifact scan",
+    drops: "nothing_found report_deleted report_kind_not_used",
+    times: "`CreatedAt` and `updateTimestamp`: RFC 3339; without one the time of receipt.",
+    set_up: &["Post `trivy … --format json` with the headers `repo` or `service`, or set \
+          `operator.webhookBroadcastURL` of the Trivy Operator."],
+    seen: None,
+    limits: &["The commit of an image is known by its label `org.opencontainers.image.revision`."],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "trivy";
@@ -28,6 +41,22 @@ struct Report<'a> {
     service: Option<String>,
     at: Timestamp,
     received_at: Timestamp,
+}
+
+impl Report<'_> {
+    /// Each finding repeats these.
+    fn bounded(&self) -> Result<(), Refusal> {
+        let repo = self.repo.as_ref().map_or("", |repo| repo.as_str());
+        for (field, text) in [
+            ("id", self.about),
+            ("digest", self.digest.as_deref().unwrap_or_default()),
+            ("repo", repo),
+            ("service", self.service.as_deref().unwrap_or_default()),
+        ] {
+            bounded(field, text, MAX_NAME_BYTES)?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads one report.
@@ -79,6 +108,7 @@ fn report(body: &Node<'_>, raw: &RawRecord) -> Result<Vec<DeliveryEvent>, Refusa
         at: body.maybe_time("CreatedAt")?.unwrap_or(raw.received_at),
         received_at: raw.received_at,
     };
+    report.bounded()?;
     let mut events: Vec<DeliveryEvent> = artifact(body, &report)?.into_iter().collect();
     for result in body.items("Results")? {
         for found in result.items("Vulnerabilities")? {
@@ -86,6 +116,7 @@ fn report(body: &Node<'_>, raw: &RawRecord) -> Result<Vec<DeliveryEvent>, Refusa
             events.push(finding(&report, found.text("VulnerabilityID")?, package, &found)?);
         }
         let target = result.maybe_text("Target")?.unwrap_or_default();
+        bounded("id", target, MAX_NAME_BYTES)?;
         for found in result.items("Misconfigurations")? {
             if found.maybe_text("Status")? != Some("PASS") {
                 events.push(finding(&report, found.text("ID")?, target, &found)?);
@@ -159,6 +190,7 @@ fn vulnerability_report(object: &Node<'_>, raw: &RawRecord) -> Result<Vec<Delive
         at: inner.maybe_time("updateTimestamp")?.unwrap_or(raw.received_at),
         received_at: raw.received_at,
     };
+    report.bounded()?;
     let mut events = Vec::new();
     for found in inner.items("vulnerabilities")? {
         let package = found.maybe_text("resource")?.unwrap_or_default();

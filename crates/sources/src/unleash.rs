@@ -5,11 +5,27 @@
 //!
 //! A change counts when it is made in an environment. The flag is claimed by the alias `flag:…` of a catalog.
 
+use crate::facts::Facts;
 use crate::node::{Node, parse};
 use crate::{Refusal, SourceSettings, record, template};
 use model::event::{DeliveryEvent, FlagChangeEvent};
 use model::raw::RawRecord;
 use model::{Environment, EventBody, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "Unleash's webhook, by its own body or our template: flag changes",
+    emits: "flag_change",
+    drops: "change_request_not_used event_not_used flag_not_in_environment",
+    times: "`createdAt`: RFC 3339, or as JavaScript writes a date.",
+    set_up: &["Configure, Integrations, Webhook: the hook's URL, the events of features, the body of \
+          `deploy/templates/unleash/webhook.txt`."],
+    seen: None,
+    limits: &[
+        "Another template than ours is refused by its name.",
+        "Changes outside an environment are dropped.",
+    ],
+};
 
 /// The source's name on its events.
 const SOURCE: &str = "unleash";

@@ -28,7 +28,7 @@ fn a_source_that_nobody_knows_is_refused_with_the_known_ones() {
 #[test]
 fn the_table_is_sorted_and_each_row_is_described() {
     assert!(SOURCES.windows(2).all(|pair| pair[0].name < pair[1].name));
-    assert!(SOURCES.iter().all(|source| !source.description.is_empty()));
+    assert!(SOURCES.iter().all(|source| !source.facts.description.is_empty()));
 }
 
 #[test]

@@ -5,10 +5,29 @@
 //! The commit is the image's label `org.opencontainers.image.revision`, which the event repeats, else the tag
 //! where it is one. What the event calls `target_oid` is the head of a branch, not what was built.
 
+use crate::facts::Facts;
 use crate::node::{Node, is_full_sha};
 use crate::{Refusal, image, record};
 use model::event::{Artifact, DeliveryEvent};
 use model::{EventBody, Sha, Text, Timestamp};
+
+/// What `docs/sources.md` says of it.
+pub(crate) const FACTS: Facts = Facts {
+    description: "GitHub's webhooks of packages: images pushed to ghcr.io as artifacts (as in `github`)",
+    emits: "artifact",
+    drops: "*_not_used artifact_without_commit artifact_without_digest package_not_container \
+        package_without_version",
+    times: "`updated_at` and `created_at` of the version: RFC 3339 in UTC.",
+    set_up: &[
+        "Organisation or repository settings, Webhooks: the event Registry packages; the webhook of `github` may \
+          have it, too.",
+    ],
+    seen: None,
+    limits: &[
+        "The commit is known by the image's label `org.opencontainers.image.revision`, else by a tag that is one.",
+        "What else GitHub sends here is read as in `github`.",
+    ],
+};
 
 /// The source of artifacts that a package tells.
 const SOURCE: &str = "ghcr";

@@ -259,8 +259,8 @@ pub const PERSONAL: &[Personal] = &[
         source: "github",
         people: &["head.label", "base.label"],
         prose: &["verification.payload"],
-        // A repository that changes hands is told by its former owner's login.
-        kept: &["changes.owner", "from.user", "user.login"],
+        // A repository that changes hands is told by its former owner's login; an organisation is no person.
+        kept: &["changes.owner", "from.user", "organization.login", "user.login"],
         word: text::by_suffix,
     },
     Personal { source: "gitlab", people: &["namespace", "user_url"], kept: &["labels.title"], ..NONE },

@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 #![allow(dead_code)]
 
+pub mod seeds;
+
 use model::raw::{Origin, RawRecord};
 use model::{DeliveryEvent, Text, Timestamp};
 use serde_json::Value;
@@ -97,16 +99,21 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Compares with `tests/golden/<name>`, or rewrites it when `UPDATE_GOLDEN=1` is set.
 pub fn golden(name: &Path, found: &str) -> Result<(), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    kept(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name), found)
+        .map_err(|error| format!("{}: {error}", name.display()))
+}
+
+/// Compares with a file of the project, or rewrites it when `UPDATE_GOLDEN=1` is set.
+pub fn kept(path: &Path, found: &str) -> Result<(), String> {
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, found).unwrap();
+        std::fs::write(path, found).unwrap();
         return Ok(());
     }
-    match std::fs::read_to_string(&path) {
+    match std::fs::read_to_string(path) {
         Ok(expected) if expected == found => Ok(()),
-        Ok(expected) => Err(format!("{}:\nexpected {expected}\nfound {found}", name.display())),
-        Err(error) => Err(format!("{}: {error} (UPDATE_GOLDEN=1 writes it)", name.display())),
+        Ok(expected) => Err(format!("\nexpected {expected}\nfound {found}")),
+        Err(error) => Err(format!("{error} (UPDATE_GOLDEN=1 writes it)")),
     }
 }
 

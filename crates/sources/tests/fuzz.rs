@@ -1,0 +1,140 @@
+//! Damaged deliveries, one source after the other: answered within a bounded time, with a bounded number of bytes.
+//!
+//! A plain run damages a few deliveries of each source and looks at the answers and their size. With
+//! `STREAMGAUGE_FUZZ_SECONDS=n` (`cargo xtask fuzz n`) it goes on for so long with each source, and time and memory are
+//! held to their limits, too. A case is known by its number: the same number makes the same record.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+#[path = "fuzz/damage.rs"]
+mod damage;
+
+use common::seeds::{DELIVERIES, answered};
+use damage::{Case, damaged};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+use streamgauge_sources::{Outcome, SOURCES};
+
+/// Cases of each source in a plain run.
+const FEW: u64 = 40;
+/// Events may be so many times as long as the record that told them: each repeats its repository and has an id.
+const BYTES_PER_BYTE: usize = 64;
+/// What the events of a small record may be long, in bytes.
+const BYTES_AT_LEAST: usize = 256 * 1024;
+/// What a small record may take of a processor, in a release build.
+const TIME_AT_LEAST: Duration = Duration::from_millis(20);
+/// What each megabyte of a record may take.
+const TIME_PER_MEGABYTE: Duration = Duration::from_millis(400);
+/// What the whole run may hold at any time, in KiB: the deliveries, and one record with its events.
+const MEMORY_KIB: u64 = 1024 * 1024;
+
+#[test]
+fn every_source_answers_what_is_damaged_within_its_limits() {
+    let long = std::env::var("STREAMGAUGE_FUZZ_SECONDS").ok().map(|text| {
+        Duration::from_secs(text.parse().expect("STREAMGAUGE_FUZZ_SECONDS is a number of seconds"))
+    });
+    let mut broken = Vec::new();
+    for source in SOURCES {
+        let begun = Instant::now();
+        let mut tried = 0;
+        let mut slowest = Duration::ZERO;
+        let mut largest = 0;
+        let more = |tried: u64| long.map_or(tried < FEW, |long| begun.elapsed() < long);
+        while more(tried) {
+            let case = damaged(source.name, tried, &DELIVERIES);
+            match held(&case, long.is_some()) {
+                Ok((took, bytes)) => (slowest, largest) = (slowest.max(took), largest.max(bytes)),
+                Err(what) => {
+                    let file = keep(&case, tried);
+                    broken.push(format!("{} case {tried}: {what} (record kept in {file})", source.name));
+                    break;
+                }
+            }
+            tried += 1;
+        }
+        if long.is_some() {
+            let peak = peak_memory_kib().map_or("unknown".to_owned(), |peak| format!("{} MiB", peak / 1024));
+            println!(
+                "{}: {tried} records, slowest {slowest:?}, most told {largest} bytes, memory at its peak {peak}",
+                source.name
+            );
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    if long.is_some()
+        && let Some(peak) = peak_memory_kib()
+    {
+        assert!(peak < MEMORY_KIB, "{peak} KiB were held at once; at most {MEMORY_KIB} may be");
+    }
+}
+
+/// Reads a case and holds the answer to the limits: the time that it took, and the bytes that it told.
+fn held(case: &Case, timed: bool) -> Result<(Duration, usize), String> {
+    let read = || catch_unwind(AssertUnwindSafe(|| answered(&case.source, &case.headers, &case.body)));
+    let begun = Clock::start();
+    let outcome = read().map_err(|_| "it panics, or the answer is wrong".to_owned())?;
+    let mut took = begun.elapsed();
+
+    let told = match &outcome {
+        Outcome::Emit(events) => events.iter().map(|event| model::json::to_text(event).len()).sum(),
+        Outcome::Drop(_) => 0,
+        Outcome::Reject(rejection) => rejection.detail.len(),
+    };
+    let most = BYTES_AT_LEAST.max(case.body.len() * BYTES_PER_BYTE);
+    if told > most {
+        return Err(format!("{} bytes tell {told} bytes; at most {most} may be", case.body.len()));
+    }
+    let allowed = TIME_AT_LEAST + TIME_PER_MEGABYTE.mul_f64(case.body.len() as f64 / 1e6);
+    if timed && took > allowed {
+        // Others use this machine, too: what is slow is slow again.
+        for _ in 0..2 {
+            let begun = Clock::start();
+            let _ = read();
+            took = took.min(begun.elapsed());
+        }
+        if took > allowed {
+            return Err(format!("{} bytes take {took:?}; at most {allowed:?} may be", case.body.len()));
+        }
+    }
+    Ok((took, told))
+}
+
+/// A record that broke a limit, kept to be looked at and read again.
+fn keep(case: &Case, number: u64) -> String {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}-{number}.body", case.source));
+    std::fs::write(&file, &case.body).unwrap();
+    format!("{}, with the headers {:?}", file.display(), case.headers)
+}
+
+/// The time that this thread had a processor, where the system tells; else the time that went by.
+struct Clock {
+    begun: Instant,
+    on_processor: Option<Duration>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { begun: Instant::now(), on_processor: on_processor() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        match (self.on_processor, on_processor()) {
+            (Some(then), Some(now)) => now.saturating_sub(then),
+            _ => self.begun.elapsed(),
+        }
+    }
+}
+
+/// Source: Linux' documentation of `/proc/<pid>/schedstat`, whose first number is nanoseconds.
+fn on_processor() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// Source: Linux' documentation of `/proc/<pid>/status`, field `VmHWM`.
+fn peak_memory_kib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
