@@ -112,7 +112,7 @@ impl Wire {
     /// Reads a message that was prepared, in whichever format it is.
     ///
     /// # Errors
-    /// [`Unreadable`]: it goes to the dead letters.
+    /// `Unreadable`: it goes to the dead letters.
     pub fn decode<T: Message>(&self, value: &[u8]) -> Result<T, Unreadable> {
         let Some((id, body)) = framed(value) else {
             return avro::decode(value).map_err(|error| unknown(error.to_string()));
@@ -125,7 +125,7 @@ impl Wire {
     /// text the text; `None`: it stays as it is.
     ///
     /// # Errors
-    /// [`Unreadable`]: it goes to the dead letters.
+    /// `Unreadable`: it goes to the dead letters.
     pub fn body(&self, record: &RawRecord) -> Result<Option<Vec<u8>>, Unreadable> {
         let (Some(_), Some((id, body))) = (&self.registry, framed(&record.body)) else { return Ok(None) };
         let schema = self.schema(id)?;
