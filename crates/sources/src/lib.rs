@@ -36,6 +36,7 @@ mod jenkins;
 mod jira;
 mod kubernetes;
 mod launchdarkly;
+mod mapped;
 mod message;
 mod node;
 mod object;
@@ -56,6 +57,8 @@ mod template;
 mod terraform;
 mod trivy;
 mod unleash;
+
+pub use mapped::{Mapped, Mappings};
 
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
@@ -100,6 +103,8 @@ pub const REASONS: &[&str] = &[
     "bad_time",
     "invalid",
     "malformed",
+    "mapping_error",
+    "mapping_limit",
     "missing_field",
     "missing_header",
     "skew",
@@ -138,11 +143,25 @@ pub struct SourceSettings {
     pub max_future: Span,
     /// The IANA zone of times that come without one. Without this setting they are rejected.
     pub default_time_zone: Option<String>,
+    /// The sources that the configuration adds.
+    pub mappings: Mappings,
 }
 
 impl Default for SourceSettings {
     fn default() -> Self {
-        Self { max_future: Span::from_minutes(10), default_time_zone: None }
+        Self { max_future: Span::from_minutes(10), default_time_zone: None, mappings: Mappings::default() }
+    }
+}
+
+impl SourceSettings {
+    /// Whether records of that source can be read.
+    pub fn knows(&self, name: &str) -> bool {
+        source(name).is_some() || self.mappings.get(name).is_some()
+    }
+
+    /// The names of all sources: those that are built in, then those that the configuration adds.
+    pub fn names(&self) -> Vec<&str> {
+        SOURCES.iter().map(|source| source.name).chain(self.mappings.names()).collect()
     }
 }
 
@@ -342,13 +361,14 @@ pub fn read(record: &RawRecord, settings: &SourceSettings) -> Outcome {
 
 fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
     let name = record.source.as_str();
-    let source = source(name).ok_or_else(|| {
-        let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
-        Refusal::reject(
+    let (built_in, mapped) = (source(name), settings.mappings.get(name));
+    if built_in.is_none() && mapped.is_none() {
+        let known = settings.names().join(", ");
+        return Err(Refusal::reject(
             "unknown_source",
-            format!("no source is called {name:?}; there are {}", known.join(", ")),
-        )
-    })?;
+            format!("no source is called {name:?}; there are {known}"),
+        ));
+    }
     if record.body.len() > MAX_BODY_BYTES {
         let bytes = record.body.len();
         return Err(Refusal::reject(
@@ -366,7 +386,11 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if record.body.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::reject("malformed", "the body is empty: a JSON text is expected"));
     }
-    let events = (source.read)(record, settings)?;
+    let events = match (built_in, mapped) {
+        (Some(source), _) => (source.read)(record, settings)?,
+        (None, Some(mapped)) => mapped.read(record, settings)?,
+        (None, None) => Vec::new(),
+    };
     for event in &events {
         check(event, name, settings)?;
     }

@@ -129,7 +129,7 @@ fn damage() -> impl Strategy<Value = (f64, Vec<u8>, usize)> {
 fn answered(source: &str, headers: &[(String, String)], body: &[u8]) {
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let settings = SourceSettings { default_time_zone: Some("UTC".to_owned()), ..SourceSettings::default() };
+    let settings = SourceSettings { default_time_zone: Some("UTC".to_owned()), ..common::settings() };
     match read(&record(source, &headers, body), &settings) {
         Outcome::Emit(events) => assert!(!events.is_empty()),
         Outcome::Drop(reason) => {

@@ -6,6 +6,7 @@
 pub mod connections;
 mod file;
 pub mod keys;
+pub mod sources;
 
 use crate::failure::wrong;
 use anyhow::Context;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub telemetry: Option<SocketAddr>,
     /// `telemetry.otlp_endpoint`: the collector that gets spans; `None`: nothing is traced.
     pub collector: Option<String>,
+    /// `sources`: those that are added to the built-in ones.
+    pub mappings: ::sources::Mappings,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -102,10 +105,10 @@ impl Settings {
             .context("configuration")?;
         let file: File =
             merged.try_deserialize().map_err(|error| wrong(format!("configuration {name}: {error}")))?;
-        Self::validated(file, &origins)
+        Self::validated(file, &origins, Path::new(name).parent().unwrap_or(Path::new("")))
     }
 
-    fn validated(file: File, at: &Origins) -> anyhow::Result<Self> {
+    fn validated(file: File, at: &Origins, folder: &Path) -> anyhow::Result<Self> {
         let profile =
             word(at, "profile", file.profile, Profile::from_word, Profile::ALL, Profile::Streamgauge)?;
         let mut definitions = match profile {
@@ -183,6 +186,7 @@ impl Settings {
         choice(at, "privacy.people", file.privacy.people, &[("drop", ())])?;
         choice(at, "retain", file.retain, &[("all", ())])?;
         let bands = bands(at, file.reporting.bands.as_deref())?;
+        let mappings = sources::mappings(at, folder, file.sources)?;
         Ok(Self {
             definitions,
             stated: at.decides(),
@@ -193,7 +197,8 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
-            kafka: connections::kafka(at, file.kafka)?,
+            kafka: connections::kafka(at, file.kafka, &mappings)?,
+            mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,
             telemetry: telemetry(at, file.telemetry.listen.as_deref())?,

@@ -3,6 +3,7 @@
 
 use super::file::{List, Origins};
 use crate::failure::wrong;
+use ::sources::{Mappings, SourceSettings};
 use kafka::KafkaSettings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ impl ClickHouseServer {
 }
 
 /// Reads `[kafka]`.
-pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettings>> {
+pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Result<Option<KafkaSettings>> {
     let Some(brokers) = file.brokers.filter(|brokers| !brokers.trim().is_empty()) else { return Ok(None) };
     let prefix = file.prefix.unwrap_or_else(|| "streamgauge.".to_owned());
     if prefix.is_empty() || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
@@ -105,8 +106,9 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
     }
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     for (source, topics) in file.topics {
-        if sources::source(&source).is_none() {
-            let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
+        let sources = SourceSettings { mappings: mappings.clone(), ..SourceSettings::default() };
+        if !sources.knows(&source) {
+            let known = sources.names();
             let key = format!("kafka.topics.{source}");
             return Err(
                 at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))

@@ -32,6 +32,7 @@ pub struct File {
     pub privacy: Privacy,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub sources: BTreeMap<String, super::sources::SourceFile>,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -176,6 +177,14 @@ impl Origins {
     #[cfg(test)]
     pub fn has(&self, key: &str) -> bool {
         self.places.contains_key(key)
+    }
+
+    /// Whether a key was set that this one of the list stands for.
+    #[cfg(test)]
+    pub fn has_like(&self, key: &str) -> bool {
+        self.places
+            .keys()
+            .any(|set| set.split('.').count() == key.split('.').count() && keys::covers(key, set))
     }
 
     /// An error about a key's value.

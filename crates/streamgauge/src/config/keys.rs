@@ -213,6 +213,25 @@ pub const KEYS: &[Key] = &[
     ),
     key("scopes.labels.*", Kind::List, "", "A deployment label that makes scopes, with its allowed values."),
     key(
+        "sources.*.map",
+        Kind::Text,
+        "",
+        "A source of that name: a jq program that makes canonical events of its records.",
+    ),
+    key("sources.*.map_file", Kind::Text, "", "The file of such a program; relative to this one."),
+    key(
+        "sources.*.time_zone",
+        Kind::Text,
+        "",
+        "The IANA zone of times that come without one; else such times are rejected.",
+    ),
+    key(
+        "sources.*.use",
+        Kind::Text,
+        "",
+        "A program that comes with Streamgauge [default, where no program is given: the source's name].",
+    ),
+    key(
         "telemetry.listen",
         Kind::Text,
         "127.0.0.1:9464",
@@ -228,12 +247,14 @@ pub const KEYS: &[Key] = &[
 
 /// Whether a dotted name is a key, or the start of one.
 pub fn is_known(name: &str) -> bool {
-    KEYS.iter().any(|key| {
-        let pattern = key.name.strip_suffix('*').unwrap_or("\0");
-        key.name == name
-            || key.name.starts_with(&format!("{name}."))
-            || name.strip_prefix(pattern).is_some_and(|rest| !rest.is_empty() && !rest.contains('.'))
-    })
+    KEYS.iter().any(|key| covers(key.name, name))
+}
+
+/// Whether a key of the list is this one, or lies below it.
+pub fn covers(key: &str, name: &str) -> bool {
+    let mut parts = key.split('.');
+    let mut stated = name.split('.');
+    stated.all(|part| parts.next().is_some_and(|known| known == part || (known == "*" && !part.is_empty())))
 }
 
 /// The known key that looks most like a name, if any does.

@@ -96,6 +96,32 @@ fn a_mistake_names_its_place_and_the_remedy() {
 }
 
 #[test]
+fn sources_are_added_and_a_mistake_in_a_mapping_is_named_with_its_place() {
+    let text = "[sources.deploybot]\nmap = '{id: .id}'\ntime_zone = \"Europe/Berlin\"\n[sources.octopus]\n\
+                [sources.other]\nuse = \"octopus\"\n[kafka]\nbrokers = \"b:9092\"\ntopics.deploybot = [\"deploys\"]";
+    let settings = read(text, &[]).unwrap();
+    assert_eq!(settings.mappings.names().collect::<Vec<_>>(), ["deploybot", "octopus", "other"]);
+    assert_eq!(settings.kafka.unwrap().source_of("deploys"), Some("deploybot"));
+    check_error(
+        "[sources.a]\nmap = '''\n{id: .id}\n| foo'''",
+        &[],
+        "s.toml:2:1: `sources.a.map`: line 2, column 3: no filter is called `foo` with 0 arguments",
+    );
+    check_error("[sources.github]\nmap = '.'", &[], "this source is built in");
+    check_error("[sources.Own]\nmap = '.'", &[], "a source's name is a part of its topic's");
+    check_error("[sources.a]\n", &[], "`sources.a`: set map or map_file, or use to one of");
+    check_error("[sources.a]\nmap = '.'\nuse = \"octopus\"", &[], "set one of map, map_file and use");
+    check_error("[sources.a]\nuse = \"octopussy\"", &[], "no mapping called \"octopussy\"");
+    check_error("[sources.a]\nmap = '.'\ntime_zone = \"Mars\"", &[], "not a time zone");
+    check_error("[sources.a]\nmap_file = \"/no/such.jq\"", &[], "/no/such.jq: ");
+    let file = std::env::temp_dir().join(format!("streamgauge-mapping-{}.jq", std::process::id()));
+    std::fs::write(&file, "# ours\n{id: .id\n").unwrap();
+    let says = format!("{}:2:1: closing brace is expected", file.display());
+    check_error(&format!("[sources.a]\nmap_file = {file:?}"), &[], &says);
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn the_devlake_profile_has_no_failure_window_unless_one_is_set() {
     assert_eq!(read("profile = \"devlake\"", &[]).unwrap().definitions.failure_window, None);
     let set = read("profile = \"devlake\"\nfailure_window = \"2h\"", &[]).unwrap();
@@ -137,7 +163,10 @@ fn whole_example(secrets: &Path) -> String {
         _ => line,
     });
     let whole = made.collect::<Vec<_>>().join("\n");
-    whole.replace("/run/secrets", &secrets.display().to_string())
+    let mappings = deploy().join("mappings").display().to_string();
+    whole
+        .replace("/run/secrets", &secrets.display().to_string())
+        .replace("\"mappings", &format!("\"{mappings}"))
 }
 
 #[test]
@@ -165,7 +194,11 @@ fn the_example_of_deploy_shows_every_key_but_passwords() {
     let lacking: Vec<&str> = keys::KEYS
         .iter()
         .map(|key| key.name)
-        .filter(|name| !name.ends_with(".password") && !origins.has(name.trim_end_matches(".*")))
+        .filter(|name| {
+            !name.ends_with(".password")
+                && !origins.has(name.trim_end_matches(".*"))
+                && !origins.has_like(name)
+        })
         .collect();
     assert!(lacking.is_empty(), "deploy/streamgauge.toml does not show {lacking:?}");
 }
@@ -192,8 +225,14 @@ fn json_schema() -> Value {
         let mut at = &mut root;
         let mut names = key.name.split('.').peekable();
         while let Some(name) = names.next() {
-            if name == "*" {
+            if name == "*" && names.peek().is_none() {
                 at["additionalProperties"] = leaf(key);
+            } else if name == "*" {
+                let child = &mut at["additionalProperties"];
+                if !child.is_object() {
+                    *child = object();
+                }
+                at = child;
             } else if names.peek().is_none() {
                 at["properties"][name] = leaf(key);
             } else {
