@@ -20,10 +20,13 @@ macro_rules! presets {
 
 presets![
     "flagger",
+    "flagsmith",
+    "gerrit",
     "google_deploy",
     "google_monitoring",
     "newrelic",
     "octopus",
+    "pulumi",
     "rootly",
     "spinnaker",
     "statuspage",
