@@ -20,8 +20,10 @@ use std::fmt;
 pub const MAX_PROGRAM_BYTES: usize = 64 * 1024;
 /// Most brackets that may lie in each other in a program.
 const MAX_BRACKETS: usize = 100;
-/// Most operators and words between two brackets or definitions: each may lie in the one before.
-const MAX_TOKENS: usize = 2_000;
+/// Most operators and words without a `;` between them, and in all: each may lie in the one before, and what lies deep
+/// needs a deep stack to run.
+const MAX_TOKENS: usize = 1_000;
+const MAX_ALL_TOKENS: usize = 4_000;
 /// Most events that one record may tell.
 pub const MAX_EVENTS: usize = 1_000;
 /// Longest word of a drop, in bytes.
@@ -242,7 +244,7 @@ fn bounded(code: &str) -> Result<(), Mistake> {
         let what = format!("the program has {} bytes; at most {MAX_PROGRAM_BYTES} are read", code.len());
         return Err(Mistake::at(code, code, what));
     }
-    let (mut depth, mut tokens) = (0_usize, 0_usize);
+    let (mut depth, mut tokens, mut all) = (0_usize, 0_usize, 0_usize);
     let mut in_word = false;
     for (at, letter) in code.char_indices() {
         let word = letter.is_alphanumeric() || letter == '_';
@@ -252,13 +254,16 @@ fn bounded(code: &str) -> Result<(), Mistake> {
             ';' => tokens = 0,
             letter if letter.is_whitespace() => {}
             _ if word && in_word => {}
-            _ => tokens += 1,
+            _ => {
+                tokens += 1;
+                all += 1;
+            }
         }
         in_word = word;
-        if depth > MAX_BRACKETS || tokens > MAX_TOKENS {
+        if depth > MAX_BRACKETS || tokens > MAX_TOKENS || all > MAX_ALL_TOKENS {
             let what = format!(
                 "at most {MAX_BRACKETS} brackets may lie in each other, and {MAX_TOKENS} words and operators follow each \
-                 other without a `;`: put parts into definitions"
+                 other without a `;` ({MAX_ALL_TOKENS} in all): put parts into definitions"
             );
             return Err(Mistake::at(code, code.get(at..).unwrap_or_default(), what));
         }

@@ -241,6 +241,26 @@ fn a_mistake_names_its_line_and_column_and_what_is_expected() {
     assert!(mistake(&" ".repeat(70_000)).what.contains("bytes"));
 }
 
+/// On a thread with the stack that threads have.
+#[test]
+fn the_longest_programs_run_on_an_ordinary_stack() {
+    for (part, end) in [(".|", "."), (".//", "."), ("-", "1"), (".+", "."), (".,", "."), ("[]as[]|", ".")] {
+        let code = part.repeat(990 / part.len().min(2)) + end;
+        if let Ok(program) = Program::compile(&code) {
+            let delivery =
+                Delivery { source: "own", headers: &[], body: b"1", received_at: "", time_zone: None };
+            let _ = program.run(&delivery);
+        }
+    }
+    let nested = format!("{}.{}", "[".repeat(100), "]".repeat(100));
+    assert!(matches!(run(&nested, json!(1)), Err(Failure::Result(_))));
+    let doors: String = (1..150).map(|n| format!("def f{n}: f{} | [.] | .[0]; ", n - 1)).collect();
+    assert_eq!(
+        run(&format!("def f0: .; {doors} f149"), json!({"a": 1})),
+        Ok(Told::Events(vec![json!({"a": 1})]))
+    );
+}
+
 #[test]
 fn the_same_record_always_gives_the_same() {
     let code = r#"[.[] | {id: tostring, all: ($headers + {a: $received_at}) | keys}] | unique_by(.id)"#;

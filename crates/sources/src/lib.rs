@@ -359,16 +359,19 @@ pub fn read(record: &RawRecord, settings: &SourceSettings) -> Outcome {
     }
 }
 
+/// What reads a record.
+enum Found<'a> {
+    BuiltIn(&'static Source),
+    Mapped(&'a Mapped),
+}
+
 fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
     let name = record.source.as_str();
-    let (built_in, mapped) = (source(name), settings.mappings.get(name));
-    if built_in.is_none() && mapped.is_none() {
+    let found = source(name).map(Found::BuiltIn);
+    let found = found.or_else(|| settings.mappings.get(name).map(Found::Mapped)).ok_or_else(|| {
         let known = settings.names().join(", ");
-        return Err(Refusal::reject(
-            "unknown_source",
-            format!("no source is called {name:?}; there are {known}"),
-        ));
-    }
+        Refusal::reject("unknown_source", format!("no source is called {name:?}; there are {known}"))
+    })?;
     if record.body.len() > MAX_BODY_BYTES {
         let bytes = record.body.len();
         return Err(Refusal::reject(
@@ -386,10 +389,9 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if record.body.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::reject("malformed", "the body is empty: a JSON text is expected"));
     }
-    let events = match (built_in, mapped) {
-        (Some(source), _) => (source.read)(record, settings)?,
-        (None, Some(mapped)) => mapped.read(record, settings)?,
-        (None, None) => Vec::new(),
+    let events = match found {
+        Found::BuiltIn(source) => (source.read)(record, settings)?,
+        Found::Mapped(mapped) => mapped.read(record, settings)?,
     };
     for event in &events {
         check(event, name, settings)?;

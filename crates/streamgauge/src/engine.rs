@@ -14,6 +14,7 @@ use crate::ownership::Ownership;
 use anyhow::Context;
 use model::Definitions;
 use model::raw::{DeadLetter, RawRecord};
+use sources::SourceSettings;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
