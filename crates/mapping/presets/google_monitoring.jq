@@ -12,6 +12,7 @@
     | {open: "open", acknowledged: "acknowledged", closed: "resolved"}[.state] as $state
     | {critical: "sev1", error: "sev2", warning: "sev3"}[.severity // "" | ascii_downcase] as $severity
     | if $state == null then error("field `incident.state` has the unknown value \(.state)")
+      elif $state == "acknowledged" then {drop: "acknowledgement_without_time"}
       else
         (.started_at | todate) as $started
         | (if .ended_at then .ended_at | todate else null end) as $ended
