@@ -67,7 +67,8 @@ fn markdown(measured: &Value) -> (String, Vec<String>) {
     (text, exceeded)
 }
 
-fn push_table(text: &mut String, title: &str, columns: &[String], rows: Vec<Vec<String>>) {
+/// A table in Markdown under a heading.
+pub fn push_table(text: &mut String, title: &str, columns: &[String], rows: Vec<Vec<String>>) {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let _ = write!(text, "### {title}\n\n{}", line(columns));
     text.push_str(&line(&vec!["---".to_owned(); columns.len()]));
@@ -77,12 +78,13 @@ fn push_table(text: &mut String, title: &str, columns: &[String], rows: Vec<Vec<
     text.push('\n');
 }
 
-fn list(value: Option<&Value>) -> &[Value] {
+/// The elements of a list; of anything else none.
+pub fn list(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A value as people read it: thousands grouped, fractions with two digits.
-fn cell(value: &Value) -> String {
+pub fn cell(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

@@ -4,6 +4,7 @@ mod bench;
 mod engine;
 mod kafka;
 mod lint;
+mod measure;
 mod process;
 
 use anyhow::Result;
@@ -55,6 +56,12 @@ const TASKS: &[Task] = &[
         takes: "[ARGS of the bench]",
         does: "measure import by stage; writes target/bench/bench.json and bench.md",
         run: bench::run,
+    },
+    Task {
+        name: "measure",
+        takes: "[NAME…] [--quick] [--again]",
+        does: "the acceptance's figures at full size, each case once; writes docs/measurements.md",
+        run: measure::run,
     },
     Task { name: "help", takes: "", does: "this list", run: |_| Ok(help()) },
 ];
@@ -143,6 +150,6 @@ fn test(args: &[String]) -> Result<ExitCode> {
 }
 
 /// On a build machine a Cargo.lock that is behind the manifests is an error, not an edit.
-fn locked() -> Option<&'static str> {
+pub fn locked() -> Option<&'static str> {
     std::env::var_os(CI).map(|_| "--locked")
 }

@@ -31,7 +31,15 @@ recovery_time = "1d"
 
 /// The organisation's catalog in TOML.
 pub fn catalog_toml(options: &Options) -> String {
-    let organisation = Organisation::new(options);
+    text(&Organisation::new(options), options)
+}
+
+/// The catalog of the organisation of [`crate::steady`] in TOML.
+pub fn steady_catalog_toml(options: &Options) -> String {
+    text(&Organisation::steady(options), options)
+}
+
+fn text(organisation: &Organisation, options: &Options) -> String {
     let mut text = format!(
         "# A generated organisation: {} services, {} teams, seed {}.\n\n[organisation]\nname = \"{ORGANISATION}\"\n",
         organisation.services.len(),
@@ -39,7 +47,7 @@ pub fn catalog_toml(options: &Options) -> String {
         options.seed,
     );
     // Writing to a text cannot fail.
-    let _ = write(&mut text, &organisation);
+    let _ = write(&mut text, organisation);
     text.push_str(TARGETS);
     text
 }

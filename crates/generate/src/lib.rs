@@ -19,8 +19,10 @@ mod pager;
 mod random;
 mod repository;
 mod rollout;
+mod steady;
 
-pub use catalog::catalog_toml;
+pub use catalog::{catalog_toml, steady_catalog_toml};
+pub use steady::steady;
 
 use model::raw::{Origin, RawRecord};
 use model::{Span, Text, Timestamp};
@@ -58,8 +60,8 @@ impl Default for Options {
 /// `origin` counts the records from 1 in the topic `generated`.
 pub fn generate(options: &Options) -> impl Iterator<Item = RawRecord> + Send + use<> {
     let organisation = Arc::new(Organisation::new(options));
-    let numbered = organisation.repositories.iter().enumerate();
-    let mut repositories: Vec<Simulation> = numbered
+    let repositories = organisation.repositories.iter().enumerate();
+    let mut repositories: Vec<Simulation> = repositories
         .map(|(number, repository)| Simulation::new(&organisation, number, repository, options.seed))
         .collect();
     let start = options.start;
@@ -71,6 +73,11 @@ pub fn generate(options: &Options) -> impl Iterator<Item = RawRecord> + Send + u
         records.sort_by_key(|record| record.received_at);
         records
     });
+    numbered(records)
+}
+
+/// Records with their places in the topic `generated`.
+fn numbered(records: impl Iterator<Item = RawRecord> + Send) -> impl Iterator<Item = RawRecord> + Send {
     records.zip(1..).map(|(mut record, offset)| {
         record.origin = Origin { topic: Text::new("generated"), partition: 0, offset };
         record

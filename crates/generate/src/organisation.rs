@@ -160,6 +160,24 @@ impl Organisation {
         }
         Self { services, repositories, teams }
     }
+
+    /// The same services and teams, each service in a repository of its own and deployed by GitHub.
+    pub(crate) fn steady(options: &Options) -> Self {
+        let mut organisation = Self::new(options);
+        for service in &mut organisation.services {
+            service.path = None;
+            service.deploys = Deploys::Deployments;
+        }
+        let numbered = organisation.services.iter().enumerate();
+        organisation.repositories = numbered
+            .map(|(at, service)| Repository {
+                name: service.name.clone(),
+                services: vec![at],
+                squashes: false,
+            })
+            .collect();
+        organisation
+    }
 }
 
 fn team(at: usize, random: &mut Random) -> Team {

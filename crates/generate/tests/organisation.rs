@@ -5,16 +5,17 @@ use catalog::Catalog;
 use model::Definitions;
 use model::event::EnvironmentTier;
 use model::fact::{Deployment, FailureEvidence, Outcome, Row};
+use model::raw::RawRecord;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use streamgauge_generate::{Options, catalog_toml, generate};
+use streamgauge_generate::{Options, catalog_toml, generate, steady, steady_catalog_toml};
 use topology::Topology;
 
-fn facts(options: &Options) -> Vec<Row> {
+fn facts(catalog: &str, records: impl Iterator<Item = RawRecord>) -> Vec<Row> {
     let definitions = Definitions::default();
-    let catalog = Catalog::from_toml("generated.toml", &catalog_toml(options), &definitions).unwrap();
+    let catalog = Catalog::from_toml("generated.toml", catalog, &definitions).unwrap();
     let mut topology = Topology::new(definitions, Arc::new(catalog), 1);
-    for (record, count) in generate(options).zip(1_u32..) {
+    for (record, count) in records.zip(1_u32..) {
         assert_eq!(topology.process(&record).rejected, None);
         if count.is_multiple_of(2_000) {
             topology.settle(false);
@@ -26,7 +27,8 @@ fn facts(options: &Options) -> Vec<Row> {
 
 #[test]
 fn a_generated_organisation_has_facts_of_every_kind_in_plausible_shares() {
-    let facts = facts(&Options { services: 20, teams: 4, days: 35, ..Options::default() });
+    let options = Options { services: 20, teams: 4, days: 35, ..Options::default() };
+    let facts = facts(&catalog_toml(&options), generate(&options));
     let parked: Vec<&Row> = facts.iter().filter(|row| matches!(row, Row::ParkedEvent(_))).collect();
     assert!(parked.is_empty(), "{:?}", parked.first());
 
@@ -68,4 +70,20 @@ fn a_generated_organisation_has_facts_of_every_kind_in_plausible_shares() {
     assert!(facts.iter().any(|row| matches!(row, Row::PullRequest(_))));
     assert!(facts.iter().any(|row| matches!(row, Row::PipelineRun(_))));
     assert!(facts.iter().any(|row| matches!(row, Row::FlagChange(_))));
+}
+
+#[test]
+fn a_steady_organisation_ships_three_commits_by_one_deployment_per_service_and_day() {
+    let options = Options { services: 12, teams: 4, days: 9, ..Options::default() };
+    let facts = facts(&steady_catalog_toml(&options), steady(&options));
+    let (service_days, count) =
+        (12 * 9, |test: fn(&Row) -> bool| facts.iter().filter(|row| test(row)).count());
+    let succeeded = |row: &Row| {
+        matches!(row, Row::Deployment(row)
+            if row.tier == EnvironmentTier::Production && row.outcome == Outcome::Succeeded)
+    };
+    assert_eq!(count(succeeded), service_days);
+    assert_eq!(count(|row| matches!(row, Row::Deployment(_))), service_days);
+    assert_eq!(count(|row| matches!(row, Row::Change(row) if row.lead_time_s.is_some())), 3 * service_days);
+    assert_eq!(count(|row| matches!(row, Row::ParkedEvent(_))), 0);
 }

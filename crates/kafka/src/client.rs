@@ -2,7 +2,8 @@
 
 use crate::settings::KafkaSettings;
 use crate::topics::{LARGE_RECORD_BYTES, Stage};
-use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::{ClientConfig, Offset};
 
 /// Most kilobytes that one consumer fetches ahead.
 const FETCHED_KILOBYTES: u32 = 32 * 1024;
@@ -10,6 +11,11 @@ const FETCHED_KILOBYTES: u32 = 32 * 1024;
 const PRODUCED_KILOBYTES: u32 = 64 * 1024;
 /// Most records that one producer holds.
 const PRODUCED_RECORDS: u32 = 500_000;
+
+/// Where a client that was just made begins to read a whole partition. `Beginning` would have to be asked of a broker
+/// that is not connected yet, and librdkafka asks again after 500 ms; an offset that is no longer there is asked for
+/// then (`auto.offset.reset`).
+pub const FROM_THE_FIRST: Offset = Offset::Offset(0);
 
 fn base(settings: &KafkaSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -86,6 +92,9 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
     let mut config = producer(settings);
     config
         .set("transactional.id", transactional_id)
+        // Whether the end of a transaction was sent again is said in these lines only; see `contact.rs`.
+        .set("debug", "eos")
+        .set_log_level(RDKafkaLogLevel::Debug)
         .set("transaction.timeout.ms", timeout_ms.to_string())
         .set("message.timeout.ms", (timeout_ms * 2 / 3).to_string());
     config

@@ -4,19 +4,20 @@
 use crate::catalog::{Follower, Revision};
 use crate::error::Error;
 use crate::member::{Member, Moved};
-use crate::out::{Out, encode_event, header};
+use crate::out::{Out, header};
 use crate::remedy::remedied;
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
-use crate::stage::is_final;
+use crate::stage::{Unreadable, is_final};
 use crate::stats::{StageStats, Status, Trouble, Written};
 use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::{self, Span, TraceContext};
+use crate::wire::Wire;
 use correlate::{Address, Route, partition_of, route};
 use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{DeliveryEvent, HomeKey, Text, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use sources::{Outcome, SourceSettings};
+use sources::{Outcome, Rejection, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +80,7 @@ pub fn run(
 
 fn open(context: &Context) -> Result<RdkafkaSession, Error> {
     let id = context.settings.topics.transactional_id(Stage::Ingest, &context.settings.instance);
-    RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction("ingest"))
+    RdkafkaSession::open(&context.settings, &id, &context.stats).map_err(Error::transaction("ingest"))
 }
 
 struct Ingest<'a> {
@@ -139,7 +140,7 @@ impl Ingest<'_> {
     }
 
     fn interval(&self) -> Duration {
-        (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
+        (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
     }
 
     fn is_full(&self) -> bool {
@@ -169,6 +170,7 @@ impl Ingest<'_> {
             *next = message.offset() + 1;
             let source = self.context.settings.source_of(message.topic()).unwrap_or_default();
             let record = raw_record(&message, source);
+            self.context.wire.prepare(&record.body).map_err(Error::Refused)?;
             self.waiting_bytes += record.body.len();
             self.since.get_or_insert_with(Instant::now);
             self.waiting.push(record);
@@ -220,12 +222,13 @@ impl Ingest<'_> {
         if self.session.is_suspect() {
             let id =
                 self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
-            self.session = RdkafkaSession::open(&self.context.settings, &id)?;
+            self.session = RdkafkaSession::open(&self.context.settings, &id, &self.context.stats)?;
         }
         self.session.begin()?;
         let mut out = Out {
             session: &mut self.session,
             topics: &self.context.settings.topics,
+            wire: &self.context.wire,
             task: 0,
             tasks: self.context.tasks,
             rev: 0,
@@ -239,7 +242,7 @@ impl Ingest<'_> {
         for record in &self.waiting {
             let span = self.context.tracing.as_ref().and_then(|_| span(self.context, record));
             out.trace = span.as_ref().map(|span| span.context.header());
-            let outcome = match sources::read(record, self.sources) {
+            let outcome = match read(&self.context.wire, record, self.sources) {
                 Outcome::Emit(events) => {
                     for event in &events {
                         send(&mut out, event, catalog)?;
@@ -267,6 +270,17 @@ impl Ingest<'_> {
     }
 }
 
+/// What a source makes of a record, whichever client wrote it.
+fn read(wire: &Wire, record: &RawRecord, sources: &SourceSettings) -> Outcome {
+    match wire.body(record) {
+        Ok(None) => sources::read(record, sources),
+        Ok(Some(body)) => sources::read(&RawRecord { body, ..record.clone() }, sources),
+        Err(Unreadable { reason, detail }) => {
+            Outcome::Reject(Rejection { reason: Text::new(reason), detail })
+        }
+    }
+}
+
 /// The span of a record that is part of a trace.
 fn span(context: &Context, record: &RawRecord) -> Option<Span> {
     let (_, header) = record.headers.iter().find(|(name, _)| name.as_str() == trace::HEADER)?;
@@ -287,7 +301,7 @@ fn send<S: EosSession>(
     event: &DeliveryEvent,
     catalog: &Revision,
 ) -> Result<(), EosError> {
-    let value = encode_event(event);
+    let value = out.wire.encode(event);
     match route(&catalog.catalog, event) {
         Route::To(targets) => {
             let mut sent = BTreeSet::new();

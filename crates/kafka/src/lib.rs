@@ -9,6 +9,7 @@
 //! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
 //! a process follows its group.
 
+pub mod acknowledged;
 pub mod acls;
 pub mod admin;
 pub mod catalog;
@@ -23,13 +24,16 @@ pub mod member;
 pub mod out;
 pub mod probe;
 pub mod raw;
+pub mod registry;
 pub mod run;
 pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod topics;
 pub mod trace;
+pub mod wire;
 
+mod contact;
 mod ingest;
 mod load;
 mod log;

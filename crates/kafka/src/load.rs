@@ -5,9 +5,10 @@ use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
 use crate::session::Position;
+use crate::stage::Unreadable;
 use crate::stats::{Delays, Loaded, StageStats, Status, Trouble, Written};
 use crate::task::Context;
-use crate::topics::{Stage, Topics};
+use crate::topics::Stage;
 use crate::trace::{self, TraceContext, Traced};
 use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
@@ -187,7 +188,8 @@ impl Load<'_> {
             *next = message.offset() + 1;
             self.moved.insert(partition, *next);
             self.since.get_or_insert_with(Instant::now);
-            take(&mut self.loader, &mut self.batch, &message, &self.context.settings.topics);
+            self.context.wire.prepare(message.payload().unwrap_or_default()).map_err(Error::Refused)?;
+            take(&mut self.loader, &mut self.batch, &message, self.context);
             if self.context.tracing.is_some() {
                 trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
             }
@@ -259,13 +261,14 @@ fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
 /// its place, and stays in its topic.
-fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, topics: &Topics) {
+fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, context: &Context) {
+    let (wire, topics) = (&context.wire, &context.settings.topics);
     let value = message.payload().unwrap_or_default();
     let ms = message.timestamp().to_millis().unwrap_or(0);
     let computed_at = Timestamp::from_micros(ms.saturating_mul(1_000));
     let task = u32::try_from(message.partition()).unwrap_or(0);
     let taken = if message.topic() == topics.events {
-        model::avro::decode::<DeliveryEvent>(value).map(|event| {
+        wire.decode::<DeliveryEvent>(value).map(|event| {
             batch.times.push((event.occurred_at, event.observed_at));
             loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at });
         })
@@ -273,16 +276,16 @@ fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, t
         let (rev, definition) = row_headers(message);
         let stamp = Stamp { task, rev, computed_at };
         if message.topic() == topics.metrics {
-            model::avro::decode::<RowChanges>(value).map(|group| {
+            wire.decode::<RowChanges>(value).map(|group| {
                 group.rows.iter().for_each(|change| loader.push(change, stamp, &definition));
             })
         } else {
-            model::avro::decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
+            wire.decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
         }
     };
     match taken {
         Ok(()) => batch.records += 1,
-        Err(error) => {
+        Err(Unreadable { detail: error, .. }) => {
             batch.unreadable += 1;
             let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
             tracing::error!(stage = %Stage::Load, topic, partition, offset, %error, "a record cannot be loaded and is passed over");

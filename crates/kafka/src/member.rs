@@ -34,9 +34,9 @@ pub enum Moved {
 }
 
 /// Reports in a row that name no broker as up before that counts as trouble: a connection may be made anew.
-const REPORTS_WITHOUT_BROKER: u32 = 2;
-/// How often a member reports, in milliseconds.
-const REPORT_EVERY_MS: &str = "2000";
+const REPORTS_WITHOUT_BROKER: u32 = 4;
+/// How often a member reports, in milliseconds. A stage is not ready before its lag was reported.
+const REPORT_EVERY_MS: &str = "1000";
 /// While brokers are away, the same is heard many times a second; it is logged so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 

@@ -4,11 +4,12 @@ use crate::session::{EosError, EosSession, OutRecord};
 use crate::stats::Written;
 use crate::topics::Topics;
 use crate::trace;
+use crate::wire::Wire;
 use correlate::{Address, Message, partition_of};
 use model::fact::{Row, RowChange, RowChanges, RowKey};
 use model::metric::{Contribution, Contributions, Metric};
 use model::raw::DeadLetter;
-use model::{DeliveryEvent, HomeKey, Scope};
+use model::{HomeKey, Scope};
 
 /// Headers of records.
 pub mod header {
@@ -63,6 +64,8 @@ pub struct Out<'a, S> {
     pub session: &'a mut S,
     /// The topics' names.
     pub topics: &'a Topics,
+    /// How what others read is written.
+    pub wire: &'a Wire,
     /// The task that writes.
     pub task: u32,
     /// How many tasks there are.
@@ -108,7 +111,7 @@ impl<S: EosSession> Out<'_, S> {
 
     fn group(&mut self, group: &RowChanges) -> Result<(), EosError> {
         let key = group.rows.first().and_then(series).map(|(scope, metric)| format!("{scope} {metric}"));
-        let value = model::avro::encode(group);
+        let value = self.wire.encode(group);
         let rev = self.rev.to_be_bytes();
         self.written.metrics += 1;
         let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
@@ -127,7 +130,7 @@ impl<S: EosSession> Out<'_, S> {
     fn row(&mut self, topic: &str, change: &RowChange) -> Result<(), EosError> {
         // A row's key is plain data, whose JSON form cannot fail.
         let key = serde_json::to_vec(&change.key()).unwrap_or_default();
-        let value = model::avro::encode(change);
+        let value = self.wire.encode(change);
         let rev = self.rev.to_be_bytes();
         let trace = self.trace.as_deref().unwrap_or_default().as_bytes();
         let headers: [(&str, &[u8]); 3] =
@@ -288,9 +291,4 @@ pub fn decode_message(bytes: &[u8]) -> Result<Message, String> {
         }
         None => Err("an empty message".to_owned()),
     }
-}
-
-/// An event as it lies in `events`.
-pub fn encode_event(event: &DeliveryEvent) -> Vec<u8> {
-    model::avro::encode(event)
 }

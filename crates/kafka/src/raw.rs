@@ -12,6 +12,16 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// A raw record's headers as they lie in its topic.
+pub(crate) fn headers(record: &RawRecord) -> OwnedHeaders {
+    let received = record.received_at.to_string();
+    let headers = OwnedHeaders::new_with_capacity(record.headers.len() + 1)
+        .insert(Header { key: header::RECEIVED_AT, value: Some(received.as_str()) });
+    record.headers.iter().fold(headers, |headers, (key, value)| {
+        headers.insert(Header { key: key.as_str(), value: Some(value.as_str()) })
+    })
+}
+
 #[derive(Debug, Default)]
 struct Delivered {
     failed: AtomicU64,
@@ -59,13 +69,7 @@ impl RawSender {
     /// [`Error::Topic`] for a record that is refused at once.
     pub fn send(&self, record: &RawRecord) -> Result<(), Error> {
         let topic = self.settings.topics.raw(record.source.as_str());
-        let received = record.received_at.to_string();
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + 1)
-            .insert(Header { key: header::RECEIVED_AT, value: Some(received.as_str()) });
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key: key.as_str(), value: Some(value.as_str()) });
-        }
-        let mut out = BaseRecord::<[u8], [u8]>::to(&topic).payload(&record.body).headers(headers);
+        let mut out = BaseRecord::<[u8], [u8]>::to(&topic).payload(&record.body).headers(headers(record));
         loop {
             match self.producer.send(out) {
                 Ok(()) => break,

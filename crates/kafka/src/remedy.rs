@@ -40,7 +40,10 @@ pub fn reason(settings: &KafkaSettings, stage: Stage, error: &Error) -> String {
     match error {
         // These name their remedy themselves.
         Error::Refused(_) | Error::Topic { .. } | Error::State { .. } | Error::Catalog(_) => text,
-        Error::Warehouse(_) => format!("{text}: `streamgauge check` says what is wrong with ClickHouse"),
+        Error::Warehouse(_) => match https::remedy(&text, "clickhouse.ssl") {
+            Some(remedy) => format!("{text}: {remedy}"),
+            None => format!("{text}: `streamgauge check` says what is wrong with ClickHouse"),
+        },
         _ if text.contains(DENIED_ID) => {
             denied(Operation::Write, Resource::TransactionalId, &settings.topics.transactional_id(stage, "…"))
                 .to_string()

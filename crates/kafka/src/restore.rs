@@ -15,15 +15,17 @@ use crate::stage::Logic;
 use crate::stats::StageStats;
 use crate::task::Context;
 use model::table::{ChangelogEntry, RestoreError};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long nothing may come before a restore is given up.
 const SILENCE: Duration = Duration::from_secs(60);
+/// The same while all brokers are away: the stage says so sooner.
+const AWAY: Duration = Duration::from_secs(5);
 /// Records between two counts of them.
 const TELL_EVERY: u64 = 10_000;
 /// The table number under which keys are no state.
@@ -138,18 +140,27 @@ fn read(
     stats: &StageStats,
 ) -> Result<(), Error> {
     let mut config = client::reader(&context.settings);
-    config.set("enable.partition.eof", "true").set("fetch.message.max.bytes", "8388608");
+    // Nothing is written to it meanwhile: its end is told at once.
+    config
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "5")
+        .set("fetch.message.max.bytes", "8388608");
     let consumer: BaseConsumer<Reader> = config
         .create_with_context(Reader { of: name.to_owned() })
         .map_err(Error::client("the consumer of a changelog"))?;
-    let stuck =
-        |reason: String| Error::RestoreStuck { task: name.to_owned(), seconds: SILENCE.as_secs(), reason };
+    let stuck_for = |limit: Duration, reason: String| Error::RestoreStuck {
+        task: name.to_owned(),
+        seconds: limit.as_secs(),
+        reason,
+    };
+    let stuck = |reason| stuck_for(SILENCE, reason);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), Offset::Beginning)
+    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), client::FROM_THE_FIRST)
         .map_err(|error| stuck(error.to_string()))?;
     consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();
     let mut last = "nothing".to_owned();
+    let mut all_down = false;
     let mut told = 0;
     loop {
         if live.read - told >= TELL_EVERY {
@@ -159,6 +170,7 @@ fn read(
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard = Instant::now();
+                all_down = false;
                 live.take(message.key().unwrap_or_default(), message.payload());
             }
             // Under read_committed this is the last stable offset: the task's producer was initialised before,
@@ -170,11 +182,15 @@ fn read(
             Some(Err(error)) if is_topic_denied(&error) => {
                 return Err(Error::Consume(format!("topic {topic}: {error}")));
             }
-            Some(Err(error)) => last = error.to_string(),
+            Some(Err(error)) => {
+                all_down |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+                last = error.to_string();
+            }
             None => {}
         }
-        if heard.elapsed() > SILENCE {
-            return Err(stuck(last));
+        let limit = if all_down { AWAY } else { SILENCE };
+        if heard.elapsed() > limit {
+            return Err(stuck_for(limit, last));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::stats::{StageStats, Status, Trouble};
 use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::Tracing;
+use crate::wire::Wire;
 use crate::{ingest, load, worker};
 use model::Definitions;
 use sources::SourceSettings;
@@ -157,6 +158,8 @@ fn run(
         read_catalog: plan.read_catalog.clone(),
         tasks: ready(&plan.settings, stage)?,
         tracing: tracing.clone(),
+        stats: stats.clone(),
+        wire: Arc::new(Wire::of(&plan.settings, stage).map_err(Error::Refused)?),
     };
     let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
     match stage {

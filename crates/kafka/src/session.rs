@@ -5,19 +5,23 @@
 //! [suspect](EosSession::is_suspect), and is replaced before the next transaction: `init_transactions` raises the
 //! producer's epoch, so that what is still under way is refused.
 
-use crate::checkpoint::CHECKPOINT_KEY;
 use crate::client;
+use crate::contact::Contact;
 use crate::settings::KafkaSettings;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use crate::stats::StageStats;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+
+/// How long one transactional call may take before it is looked whether brokers answer; calling again goes on with it.
+const SLICE: Duration = Duration::from_millis(2_500);
+/// How often it is looked meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A record to produce.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +60,9 @@ pub enum EosError {
     /// Nobody knows whether it was committed: a new session, and the state from the changelog.
     #[error("whether the transaction was committed is unknown: {0}")]
     Unknown(String),
+    /// It was not committed, and there is nobody who could abort it: a new session does.
+    #[error("no broker answers: {0}")]
+    Away(String),
     /// Another process holds this task now.
     #[error("another process has taken over: {0}")]
     Fenced(String),
@@ -95,63 +102,12 @@ pub trait EosSession {
     fn produced_bytes(&self) -> u64;
 }
 
-/// What librdkafka tells a producer.
-#[derive(Debug)]
-pub struct SessionContext {
-    /// Whose it is, as in `correlate-3`.
-    task: String,
-    undelivered: AtomicU64,
-    /// The first record of a transaction that was not delivered: its topic and why.
-    first_undelivered: Mutex<Option<String>>,
-    /// The first partition that the brokers did not take into a transaction, and why.
-    refused: Mutex<Option<String>>,
-    transport_errors: AtomicBool,
-    /// Where the last checkpoint lies; −1: none was delivered.
-    checkpoint_offset: AtomicI64,
-}
-
-impl ClientContext for SessionContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        // Which topic a transaction may not take in is said nowhere else.
-        if let Some((_, refused)) = line.split_once("Failed to add partition ") {
-            self.refused
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert_with(|| refused.to_owned());
-        }
-        crate::log::pass_on(level, facility, line, &self.task);
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.transport_errors.store(true, Ordering::Relaxed);
-        tracing::warn!(task = self.task, %error, reason, "producer");
-    }
-}
-
-impl ProducerContext for SessionContext {
-    type DeliveryOpaque = ();
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(record) if record.key() == Some(CHECKPOINT_KEY) => {
-                self.checkpoint_offset.store(record.offset(), Ordering::Relaxed);
-            }
-            Ok(_) => {}
-            Err((error, record)) => {
-                // Of thousands of records one is enough.
-                if self.undelivered.fetch_add(1, Ordering::Relaxed) == 0 {
-                    *self.first_undelivered.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(format!("topic {}: {error}", record.topic()));
-                }
-            }
-        }
-    }
-}
-
 /// How long a session waits between two looks at what the brokers have.
 const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
 
 /// [`EosSession`] over librdkafka.
 pub struct RdkafkaSession {
-    producer: BaseProducer<SessionContext>,
+    producer: Arc<BaseProducer<Contact>>,
     timeout: Duration,
     suspect: bool,
     produced_bytes: u64,
@@ -165,33 +121,32 @@ impl std::fmt::Debug for RdkafkaSession {
 
 impl RdkafkaSession {
     /// Makes a producer and initialises its transactions: earlier producers of the id are fenced, and what they
-    /// left open is aborted, before this returns.
+    /// left open is aborted, before this returns. What keeps it waiting is said by the stage.
     ///
     /// # Errors
     /// See [`EosError`].
-    pub fn open(settings: &KafkaSettings, transactional_id: &str) -> Result<Self, EosError> {
-        let producer: BaseProducer<SessionContext> = client::transactional(settings, transactional_id)
-            .create_with_context(SessionContext {
-                task: settings.topics.task_of(transactional_id),
-                undelivered: AtomicU64::new(0),
-                first_undelivered: Mutex::new(None),
-                refused: Mutex::new(None),
-                transport_errors: AtomicBool::new(false),
-                checkpoint_offset: AtomicI64::new(-1),
-            })
+    pub fn open(
+        settings: &KafkaSettings,
+        transactional_id: &str,
+        stats: &Arc<StageStats>,
+    ) -> Result<Self, EosError> {
+        let producer: BaseProducer<Contact> = client::transactional(settings, transactional_id)
+            .create_with_context(Contact::new(settings, transactional_id, stats))
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
+        let producer = Arc::new(producer);
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
-        let task = &producer.context().task;
-        retry(task, deadline, || producer.init_transactions(Duration::from_secs(10)))
-            .map_err(|failed| failed.error())?;
+        let opened = retry(&producer, deadline, || producer.init_transactions(SLICE).map_err(classify));
+        opened.map_err(|failed| match failed {
+            Failed::Away(_) => failed.before_commit(),
+            other => other.of_commit(),
+        })?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
     }
 
     /// Where the checkpoint of the last transaction lies in its changelog; `None`: there was none.
     pub fn checkpoint_offset(&self) -> Option<i64> {
-        let offset = self.producer.context().checkpoint_offset.load(Ordering::Relaxed);
-        (offset >= 0).then_some(offset)
+        self.producer.context().checkpoint_offset()
     }
 
     /// Waits until every record is delivered. Neither `flush`, which waits in slices of 100 ms, nor a poll with a
@@ -200,6 +155,7 @@ impl RdkafkaSession {
         let mut left = self.producer.in_flight_count();
         while left > 0 {
             self.producer.poll(Duration::ZERO);
+            self.producer.context().look()?;
             let before = std::mem::replace(&mut left, self.producer.in_flight_count());
             if left == before {
                 std::thread::sleep(DELIVERY_PAUSE);
@@ -208,9 +164,63 @@ impl RdkafkaSession {
                 }
             }
         }
-        match self.producer.context().undelivered.swap(0, Ordering::Relaxed) {
+        match self.producer.context().undelivered() {
             0 => Ok(()),
             count => Err(EosError::Abort(format!("{count} records were not delivered ({})", self.cause()))),
+        }
+    }
+
+    /// Sends the offsets on a thread of its own: while its brokers are away librdkafka does not return from this call,
+    /// whatever time-out it is given. The thread that is left behind ends when brokers are back, and refuse it.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &Arc<ConsumerGroupMetadata>,
+        deadline: Instant,
+    ) -> Result<(), Failed> {
+        let (told, heard) = sync_channel(1);
+        let (producer, offsets, group) = (self.producer.clone(), offsets.clone(), group.clone());
+        std::thread::Builder::new()
+            .name("offsets".to_owned())
+            .spawn(move || _ = told.send(producer.send_offsets_to_transaction(&offsets, &group, SLICE)))
+            .map_err(|error| Failed::Abort(format!("no thread for the offsets: {error}")))?;
+        loop {
+            match heard.recv_timeout(LOOK_EVERY) {
+                Ok(sent) => return sent.map_err(classify),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failed::Fatal("the thread of the offsets died".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Errors are heard in here.
+            self.producer.poll(Duration::ZERO);
+            if let Err(EosError::Away(reason)) = self.producer.context().look() {
+                return Err(Failed::Away(reason));
+            }
+            if Instant::now() > deadline {
+                return Err(Failed::Away("the offsets were not taken in time".to_owned()));
+            }
+        }
+    }
+
+    /// Sends a record once the producer's queue has room.
+    fn send_later(&self, mut out: BaseRecord<'_, [u8], [u8]>) -> Result<(), EosError> {
+        let deadline = Instant::now() + self.timeout;
+        self.producer.context().waits();
+        loop {
+            self.producer.poll(Duration::ZERO);
+            std::thread::sleep(DELIVERY_PAUSE);
+            self.producer.context().look()?;
+            match self.producer.send(out) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    if Instant::now() > deadline {
+                        return Err(EosError::Abort("the producer's queue stays full".to_owned()));
+                    }
+                    out = back;
+                }
+                Err((error, back)) => return Err(not_taken(&error, &back)),
+            }
         }
     }
 }
@@ -219,9 +229,7 @@ impl RdkafkaSession {
     /// Why records were not delivered. A transaction that cannot go on says so to whoever would begin one; its
     /// records only hear that they were thrown away.
     fn cause(&self) -> String {
-        if let Some(refused) =
-            self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
+        if let Some(refused) = self.producer.context().refused() {
             return refused;
         }
         if let Err(KafkaError::Transaction(error)) = self.producer.begin_transaction()
@@ -229,8 +237,7 @@ impl RdkafkaSession {
         {
             return error_text(&error);
         }
-        let first = &self.producer.context().first_undelivered;
-        first.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+        self.producer.context().first_undelivered()
     }
 }
 
@@ -238,14 +245,11 @@ impl EosSession for RdkafkaSession {
     type Group = ConsumerGroupMetadata;
 
     fn begin(&mut self) -> Result<(), EosError> {
-        let context: &Arc<SessionContext> = self.producer.context();
-        context.undelivered.store(0, Ordering::Relaxed);
-        context.transport_errors.store(false, Ordering::Relaxed);
-        self.producer.begin_transaction().map_err(|error| classify(error).error())
+        self.producer.context().begin();
+        self.producer.begin_transaction().map_err(|error| classify(error).of_commit())
     }
 
     fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
-        let mut deadline = None;
         self.produced_bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
         let mut out = BaseRecord::<[u8], [u8]>::to(record.topic).timestamp(record.timestamp_ms);
         if let Some(partition) = record.partition {
@@ -264,25 +268,10 @@ impl EosSession for RdkafkaSession {
             };
             out = out.headers(record.headers.iter().fold(headers, add));
         }
-        loop {
-            match self.producer.send(out) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + self.timeout) {
-                        return Err(EosError::Abort("the producer's queue stays full".to_owned()));
-                    }
-                    self.producer.poll(Duration::ZERO);
-                    std::thread::sleep(DELIVERY_PAUSE);
-                    out = back;
-                }
-                Err((error, _)) => {
-                    return Err(EosError::Abort(format!(
-                        "a record of {} bytes for topic {}: {error}",
-                        record.value.map_or(0, <[u8]>::len),
-                        record.topic
-                    )));
-                }
-            }
+        match self.producer.send(out) {
+            Ok(()) => Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => self.send_later(back),
+            Err((error, back)) => Err(not_taken(&error, &back)),
         }
     }
 
@@ -292,37 +281,40 @@ impl EosSession for RdkafkaSession {
         group: Option<ConsumerGroupMetadata>,
     ) -> Result<(), EosError> {
         let deadline = Instant::now() + self.timeout;
+        self.producer.context().waits();
         self.drain(deadline)?;
-        let task = &self.producer.context().task;
         let mut retried = false;
         if let Some(group) = group.filter(|_| !positions.is_empty()) {
-            let offsets = offsets(positions)?;
-            let sent = retry(task, deadline, || {
-                self.producer.send_offsets_to_transaction(&offsets, &group, Duration::from_secs(5))
-            });
+            let (offsets, group) = (offsets(positions)?, Arc::new(group));
+            let sent = retry(&self.producer, deadline, || self.send_offsets(&offsets, &group, deadline));
             retried |= sent.map_err(|failed| failed.before_commit())?;
         }
-        let ended = retry(task, deadline, || self.producer.commit_transaction(Duration::from_secs(5)));
+        let commit = || self.producer.commit_transaction(SLICE).map_err(classify);
+        let ended = retry(&self.producer, deadline, commit);
         match ended {
             Ok(again) => retried |= again,
             Err(failed) => {
                 self.suspect = true;
-                return Err(failed.error());
+                return Err(failed.of_commit());
             }
         }
-        self.suspect = retried || self.producer.context().transport_errors.load(Ordering::Relaxed);
+        // What was heard meanwhile is told in here.
+        self.producer.poll(Duration::ZERO);
+        self.suspect = retried || self.producer.context().is_unsettled();
         Ok(())
     }
 
     fn abort(&mut self) -> Result<(), EosError> {
         // What comes after an abort begins with a new epoch.
         self.suspect = true;
+        if self.producer.context().is_silent() {
+            // The next session of the same id does it.
+            return Ok(());
+        }
         let deadline = Instant::now() + self.timeout;
-        retry(&self.producer.context().task, deadline, || {
-            self.producer.abort_transaction(Duration::from_secs(5))
-        })
-        .map(|_| ())
-        .map_err(|failed| failed.error())
+        let abort = || self.producer.abort_transaction(SLICE).map_err(classify);
+        let aborted = retry(&self.producer, deadline, abort);
+        aborted.map(|_| ()).map_err(Failed::of_commit)
     }
 
     fn is_suspect(&self) -> bool {
@@ -342,6 +334,12 @@ fn offsets(positions: &[Position]) -> Result<TopicPartitionList, EosError> {
     Ok(list)
 }
 
+/// A record that the producer does not even take.
+fn not_taken(error: &KafkaError, record: &BaseRecord<'_, [u8], [u8]>) -> EosError {
+    let bytes = record.payload.map_or(0, <[u8]>::len);
+    EosError::Abort(format!("a record of {bytes} bytes for topic {}: {error}", record.topic))
+}
+
 /// What an error of a transactional call asks for.
 #[derive(Debug)]
 enum Failed {
@@ -349,6 +347,8 @@ enum Failed {
     Retry(String),
     /// The deadline passed while it was tried again.
     TimedOut(String),
+    /// No broker could be connected to meanwhile.
+    Away(String),
     Abort(String),
     Fenced(String),
     Fatal(String),
@@ -356,9 +356,10 @@ enum Failed {
 
 impl Failed {
     /// Of `init_transactions` and `commit_transaction`: a time-out leaves the outcome open.
-    fn error(self) -> EosError {
+    fn of_commit(self) -> EosError {
         match self {
             Self::Retry(reason) | Self::TimedOut(reason) => EosError::Unknown(reason),
+            Self::Away(reason) => EosError::Unknown(format!("no broker answers: {reason}")),
             other => other.before_commit(),
         }
     }
@@ -366,27 +367,39 @@ impl Failed {
     fn before_commit(self) -> EosError {
         match self {
             Self::Retry(reason) | Self::TimedOut(reason) | Self::Abort(reason) => EosError::Abort(reason),
+            Self::Away(reason) => EosError::Away(reason),
             Self::Fenced(reason) => EosError::Fenced(reason),
             Self::Fatal(reason) => EosError::Fatal(reason),
         }
     }
 }
 
-/// Calls until it is done, or until the deadline while it may be tried again. Returns whether it was tried again.
+/// Calls until it is done, or until the deadline or all brokers are away while it may be tried again. Returns whether
+/// it was tried again.
 fn retry(
-    task: &str,
+    producer: &BaseProducer<Contact>,
     deadline: Instant,
-    mut call: impl FnMut() -> Result<(), KafkaError>,
+    mut call: impl FnMut() -> Result<(), Failed>,
 ) -> Result<bool, Failed> {
+    let contact = producer.context();
+    contact.waits();
     let mut again = false;
     loop {
-        match call().map_err(classify) {
-            Ok(()) => return Ok(again),
+        match call() {
+            Ok(()) => {
+                contact.answers();
+                return Ok(again);
+            }
             Err(Failed::Retry(reason)) if Instant::now() > deadline => return Err(Failed::TimedOut(reason)),
             Err(Failed::Retry(reason)) => {
-                tracing::warn!(task, reason, "a transactional call is tried again");
+                tracing::warn!(task = contact.task, reason, "a transactional call is tried again");
                 again = true;
-                std::thread::sleep(Duration::from_millis(50));
+                // Errors are heard in here.
+                producer.poll(Duration::ZERO);
+                std::thread::sleep(LOOK_EVERY);
+                if let Err(EosError::Away(reason)) = contact.look() {
+                    return Err(Failed::Away(reason));
+                }
             }
             Err(failed) => return Err(failed),
         }

@@ -1,6 +1,8 @@
 //! What the run on Kafka is told: where the brokers are, how they are talked to, and the limits that hold.
 
+use crate::registry::RegistrySettings;
 use crate::topics::Topics;
+use crate::wire::Format;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +19,10 @@ pub struct KafkaSettings {
     pub instance: String,
     /// How the connection is secured, and whatever else librdkafka is told, by its names. May hold secrets.
     pub properties: BTreeMap<String, String>,
+    /// How the messages that others read are written.
+    pub format: Format,
+    /// The schema registry, where there is one.
+    pub registry: Option<RegistrySettings>,
     /// How long a record may wait for its transaction to end.
     pub commit_interval: Duration,
     /// Most records of one transaction.
@@ -38,6 +44,8 @@ impl KafkaSettings {
             mapped: BTreeMap::new(),
             instance: instance.into(),
             properties: BTreeMap::new(),
+            format: Format::default(),
+            registry: None,
             commit_interval: Duration::from_millis(500),
             batch_records: 10_000,
             batch_bytes: 32 << 20,

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::out::{Out, decode_message};
 use crate::session::{EosError, EosSession};
 use crate::topics::{Stage, Topics};
+use crate::wire::Wire;
 use ::catalog::Catalog;
 use correlate::{Correlator, Message};
 use model::fact::{RowChange, RowKey};
@@ -29,9 +30,9 @@ pub struct Unreadable {
 }
 
 /// What a stage with state does. A task is one of these with its changelog.
-pub trait Logic: Sized {
+pub trait Logic: Sized + Send {
     /// A record, decoded.
-    type Input;
+    type Input: Send;
     /// Which stage it is.
     const STAGE: Stage;
     /// Its input topics: the group is told of the first; the same partition of the others comes with it.
@@ -44,7 +45,7 @@ pub trait Logic: Sized {
     ///
     /// # Errors
     /// [`Unreadable`]: it goes to the dead letters.
-    fn decode(input: usize, value: &[u8]) -> Result<Self::Input, Unreadable>;
+    fn decode(wire: &Wire, input: usize, value: &[u8]) -> Result<Self::Input, Unreadable>;
     /// Its state.
     fn state(&mut self) -> &mut dyn Stateful;
     /// Takes a newer catalog.
@@ -91,11 +92,9 @@ impl Logic for Correlate {
     fn new(definitions: &Definitions, catalog: Arc<Catalog>, task: u32, tasks: u32) -> Self {
         Self { correlator: Correlator::new(definitions.clone(), catalog, task, tasks), told: None }
     }
-    fn decode(input: usize, value: &[u8]) -> Result<Message, Unreadable> {
+    fn decode(wire: &Wire, input: usize, value: &[u8]) -> Result<Message, Unreadable> {
         if input == 0 {
-            let event: DeliveryEvent = model::avro::decode(value)
-                .map_err(|error| Unreadable { reason: "unknown_schema", detail: error.to_string() })?;
-            return Ok(Message::Event(Arc::new(event)));
+            return Ok(Message::Event(Arc::new(wire.decode::<DeliveryEvent>(value)?)));
         }
         decode_message(value).map_err(|detail| Unreadable { reason: "malformed", detail })
     }
@@ -195,9 +194,8 @@ impl Logic for Aggregate {
         let calendar = Calendar::named(&definitions.timezone).unwrap_or_else(Calendar::utc);
         Self { aggregator: Aggregator::new(calendar) }
     }
-    fn decode(_: usize, value: &[u8]) -> Result<Contributions, Unreadable> {
-        model::avro::decode(value)
-            .map_err(|error| Unreadable { reason: "unknown_schema", detail: error.to_string() })
+    fn decode(wire: &Wire, _: usize, value: &[u8]) -> Result<Contributions, Unreadable> {
+        wire.decode(value)
     }
     fn state(&mut self) -> &mut dyn Stateful {
         &mut self.aggregator
@@ -233,6 +231,9 @@ pub fn task_name(stage: Stage, task: u32) -> String {
 pub fn is_final(error: &Error) -> bool {
     !matches!(
         error,
-        Error::Transaction { source: EosError::Abort(_) | EosError::Unknown(_) | EosError::Fenced(_), .. }
+        Error::Transaction {
+            source: EosError::Abort(_) | EosError::Away(_) | EosError::Unknown(_) | EosError::Fenced(_),
+            ..
+        }
     )
 }

@@ -13,9 +13,11 @@ use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
 use crate::trace::{Span, TraceContext, Traced, Tracing};
+use crate::wire::Wire;
 use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{Definitions, Text, Timestamp};
 use rdkafka::consumer::ConsumerGroupMetadata;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What every task of a stage is made with.
@@ -33,6 +35,10 @@ pub struct Context {
     pub tasks: u32,
     /// Where spans go.
     pub tracing: Tracing,
+    /// What the stage counts, and how it stands.
+    pub stats: Arc<StageStats>,
+    /// How messages are written and read.
+    pub wire: Arc<Wire>,
 }
 
 /// A task.
@@ -90,7 +96,8 @@ impl<L: Logic> Task<L> {
         let name = task_name(L::STAGE, partition);
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
-        let session = RdkafkaSession::open(&context.settings, &topics.transactional_id(L::STAGE, partition))
+        let id = topics.transactional_id(L::STAGE, partition);
+        let session = RdkafkaSession::open(&context.settings, &id, &context.stats)
             .map_err(Error::transaction(&name))?;
         let started = Instant::now();
         let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
@@ -160,8 +167,8 @@ impl<L: Logic> Task<L> {
         let Some(own) = self.own_end else { return Ok(false) };
         let topics = &context.settings.topics;
         let id = topics.transactional_id(L::STAGE, self.partition);
-        self.session =
-            RdkafkaSession::open(&context.settings, &id).map_err(Error::transaction(&self.name))?;
+        self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)
+            .map_err(Error::transaction(&self.name))?;
         let end = restore::end(context, L::changelog(topics), self.partition, &self.name)?;
         if end != own {
             return Ok(false);
@@ -193,7 +200,7 @@ impl<L: Logic> Task<L> {
     }
 
     /// Takes a record of an input into the batch that waits. One that was taken before is passed over.
-    pub fn take(&mut self, input: usize, record: Taken<'_>) {
+    pub fn take(&mut self, wire: &Wire, input: usize, record: Taken<'_>) {
         if let Some(next) = self.next.get_mut(input) {
             if record.offset < *next {
                 return;
@@ -206,7 +213,7 @@ impl<L: Logic> Task<L> {
         if let Some(trace) = record.trace {
             self.traced.add(trace);
         }
-        match L::decode(input, record.value) {
+        match L::decode(wire, input, record.value) {
             Ok(decoded) => self.waiting.push(decoded),
             Err(unreadable) => {
                 let Taken { topic, offset, .. } = record;
@@ -218,12 +225,12 @@ impl<L: Logic> Task<L> {
     }
 
     /// When the batch that waits is to be processed: at once when it is full, else so that transactions take no
-    /// more than a fifth of the time.
+    /// more than a third of the time.
     pub fn due(&self, settings: &KafkaSettings) -> Option<Instant> {
         let since = self.waiting_since?;
         let full = self.waiting.len() + self.letters.len() >= settings.batch_records
             || self.waiting_bytes >= settings.batch_bytes;
-        let interval = (self.last_transaction * 4).max(SHORTEST_INTERVAL).min(settings.commit_interval);
+        let interval = (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(settings.commit_interval);
         Some(if full { since } else { since + interval })
     }
 
@@ -343,7 +350,7 @@ impl<L: Logic> Task<L> {
         let topics = &context.settings.topics;
         if self.session.is_suspect() {
             let id = topics.transactional_id(L::STAGE, self.partition);
-            self.session = RdkafkaSession::open(&context.settings, &id)?;
+            self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)?;
         }
         self.session.begin()?;
         let adopted = newest.offset > self.catalog.offset || self.checkpoint.catalog == -2;
@@ -359,6 +366,7 @@ impl<L: Logic> Task<L> {
         let mut out = Out {
             session: &mut self.session,
             topics,
+            wire: &context.wire,
             task: self.partition,
             tasks: context.tasks,
             rev: checkpoint.sequence,

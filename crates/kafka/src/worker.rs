@@ -3,13 +3,13 @@
 //! No transaction is ever open while the member polls, and callbacks run inside `poll`: so a partition that is
 //! taken away has nothing half done, and what waited for its transaction is read by its next owner.
 
-use crate::catalog::Follower;
+use crate::catalog::{Follower, Revision};
 use crate::error::Error;
 use crate::member::{Member, Moved};
 use crate::out::header;
 use crate::remedy::remedied;
 use crate::session::Position;
-use crate::stage::{Logic, is_final};
+use crate::stage::{Logic, is_final, task_name};
 use crate::stats::{StageStats, Status, Trouble};
 use crate::task::{Context, Taken, Task};
 use crate::trace::{self, TraceContext};
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// The longest wait for a record.
 const POLL: Duration = Duration::from_millis(50);
+/// Most tasks that are opened side by side; each holds its changelog twice meanwhile.
+const OPENED_AT_ONCE: usize = 8;
 /// Records between two looks at the clock.
 const LOOK_EVERY: u32 = 64;
 
@@ -77,9 +79,7 @@ impl<L: Logic> Worker<'_, L> {
                     self.stats.assigned(partitions.len());
                     let wanted =
                         partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
-                    for partition in wanted {
-                        self.open(partition)?;
-                    }
+                    self.open(wanted)?;
                     // What did not come back is somebody else's now.
                     self.idle.clear();
                     self.read_on()?;
@@ -99,22 +99,31 @@ impl<L: Logic> Worker<'_, L> {
         self.stats.set_status(Status::Starting);
     }
 
-    fn open(&mut self, partition: u32) -> Result<(), Error> {
-        if let Some(mut task) = self.idle.remove(&partition)
-            && task.resume(self.context, self.stats)?
-        {
-            self.tasks.insert(partition, task);
+    /// Opens tasks side by side: most of it is waiting for the brokers.
+    fn open(&mut self, partitions: impl IntoIterator<Item = u32>) -> Result<(), Error> {
+        let mut wanted = partitions.into_iter().peekable();
+        let newest = self.catalog.newest();
+        while wanted.peek().is_some() {
+            let some: Vec<u32> = wanted.by_ref().take(OPENED_AT_ONCE).collect();
+            let opened = std::thread::scope(|scope| {
+                let begin = |partition| {
+                    let (context, member, stats) = (self.context, &self.member, self.stats);
+                    let (idle, newest) = (self.idle.remove(&partition), &newest);
+                    let open = move || open::<L>(context, member, stats, newest, partition, idle);
+                    let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
+                    thread.spawn_scoped(scope, open).map_err(|error| no_thread::<L>(&error.to_string()))
+                };
+                let begun: Vec<_> = some.iter().copied().map(begin).collect();
+                let end = |thread: Result<std::thread::ScopedJoinHandle<'_, _>, Error>| {
+                    thread?.join().unwrap_or_else(|_| Err(no_thread::<L>("it died while a task was opened")))
+                };
+                begun.into_iter().map(end).collect::<Vec<Result<Task<L>, Error>>>()
+            });
+            for (partition, task) in some.into_iter().zip(opened) {
+                self.tasks.insert(partition, task?);
+            }
             self.stats.holds(self.tasks.len(), false);
-            return Ok(());
         }
-        let (member, at) = (&self.member, i32::try_from(partition).unwrap_or(i32::MAX));
-        let committed = |inputs: &[String]| {
-            let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
-            member.committed(&partitions)
-        };
-        let task = Task::open(self.context, partition, &self.catalog.newest(), committed, self.stats)?;
-        self.tasks.insert(partition, task);
-        self.stats.holds(self.tasks.len(), false);
         Ok(())
     }
 
@@ -141,7 +150,8 @@ impl<L: Logic> Worker<'_, L> {
             let (catalog, trace) = headers(&message, self.context.tracing.is_some());
             let value = message.payload().unwrap_or_default();
             let (topic, offset) = (message.topic(), message.offset());
-            task.take(input, Taken { topic, offset, value, catalog, trace });
+            self.context.wire.prepare(value).map_err(Error::Refused)?;
+            task.take(&self.context.wire, input, Taken { topic, offset, value, catalog, trace });
         }
         Ok(())
     }
@@ -200,7 +210,7 @@ impl<L: Logic> Worker<'_, L> {
                 if let Some(moved) = self.member.moved() {
                     return self.moved_meanwhile(moved);
                 }
-                self.open(partition)?;
+                self.open([partition])?;
                 self.read_on()
             }
         }
@@ -211,9 +221,7 @@ impl<L: Logic> Worker<'_, L> {
         if let Moved::Assigned(partitions) = moved {
             self.tasks.clear();
             self.stats.assigned(partitions.len());
-            for partition in partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()) {
-                self.open(partition)?;
-            }
+            self.open(partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()))?;
             return self.read_on();
         }
         self.give_up();
@@ -233,6 +241,32 @@ impl<L: Logic> Worker<'_, L> {
         }
         Ok(())
     }
+}
+
+/// Takes a task up again that this member had, or opens it.
+fn open<L: Logic>(
+    context: &Context,
+    member: &Member,
+    stats: &StageStats,
+    newest: &Revision,
+    partition: u32,
+    idle: Option<Task<L>>,
+) -> Result<Task<L>, Error> {
+    if let Some(mut task) = idle
+        && task.resume(context, stats)?
+    {
+        return Ok(task);
+    }
+    let at = i32::try_from(partition).unwrap_or(i32::MAX);
+    let committed = |inputs: &[String]| {
+        let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
+        member.committed(&partitions)
+    };
+    Task::open(context, partition, newest, committed, stats)
+}
+
+fn no_thread<L: Logic>(reason: &str) -> Error {
+    Error::Thread { stage: L::STAGE, reason: reason.to_owned() }
 }
 
 /// What a record's headers say: the catalog that routed it (−1: nothing), and the trace that it is part of.

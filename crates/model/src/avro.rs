@@ -126,11 +126,35 @@ messages! {
 
 /// Encodes a message with the current schema.
 pub fn encode<T: Message>(message: &T) -> Vec<u8> {
+    let ([m, n], [a, b, c, d, e, f, g, h]) = (MARKER, T::lineage().current.fingerprint.to_le_bytes());
+    encode_after(&[m, n, a, b, c, d, e, f, g, h], message)
+}
+
+/// The value of a message by the current schema, behind what another framing begins with.
+pub fn encode_after<T: Message>(head: &[u8], message: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(&MARKER);
-    out.extend_from_slice(&T::lineage().current.fingerprint.to_le_bytes());
+    out.extend_from_slice(head);
     message.write(&mut out);
     out
+}
+
+/// Decodes the value of a message that a foreign schema wrote; the resolution ends in the current schema.
+///
+/// # Errors
+/// See [`AvroError`].
+pub fn decode_by<T: Message>(resolution: &Resolution, body: &[u8]) -> Result<T, AvroError> {
+    read(&resolution.apply(body)?)
+}
+
+/// The text or bytes that a value of the schema `"string"` or `"bytes"` holds.
+///
+/// # Errors
+/// See [`AvroError`].
+pub fn text_of(body: &[u8]) -> Result<&[u8], AvroError> {
+    let mut input = Input::new(body);
+    let text = input.bytes()?;
+    input.end()?;
+    Ok(text)
 }
 
 /// Decodes a message that any kept version of its schema wrote.

@@ -4,11 +4,11 @@ use crate::hex;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::borrow::Borrow;
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::{PoisonError, RwLock};
 
 /// The order of the texts. Keys of one table often share one long text, and then need not be read to be equal:
 /// most of a table's cost would be fetching them.
@@ -18,12 +18,11 @@ fn compare(a: &SmolStr, b: &SmolStr) -> Ordering {
     if std::ptr::eq(a, b) { Ordering::Equal } else { a.cmp(b) }
 }
 
-thread_local! {
-    /// The long names that were made on this thread.
-    static KNOWN: RefCell<HashSet<SmolStr, BuildHasherDefault<DefaultHasher>>> = RefCell::default();
-}
+/// The long names that were made. A cache: what is in it decides nothing but where a text lies.
+static KNOWN: RwLock<HashSet<SmolStr, BuildHasherDefault<DefaultHasher>>> =
+    RwLock::new(HashSet::with_hasher(BuildHasherDefault::new()));
 
-/// Most names that one thread shares: beyond it the set begins anew, which costs memory and changes nothing.
+/// Most names that are shared: beyond it the set begins anew, which costs memory and changes nothing.
 const SHARED_NAMES: usize = 1 << 16;
 /// A shorter text lies in the identifier itself.
 const INLINE_BYTES: usize = 23;
@@ -34,20 +33,19 @@ fn shared(text: &str) -> SmolStr {
     if text.len() <= INLINE_BYTES {
         return SmolStr::new(text);
     }
-    let look_up = |known: &RefCell<HashSet<SmolStr, _>>| {
-        let mut known = known.borrow_mut();
-        if let Some(name) = known.get(text) {
-            return name.clone();
-        }
-        if known.len() >= SHARED_NAMES {
-            known.clear();
-        }
-        let name = SmolStr::new(text);
-        known.insert(name.clone());
-        name
-    };
-    // A thread that ends has no set any more.
-    KNOWN.try_with(look_up).unwrap_or_else(|_| SmolStr::new(text))
+    if let Some(name) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(text) {
+        return name.clone();
+    }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = known.get(text) {
+        return name.clone();
+    }
+    if known.len() >= SHARED_NAMES {
+        known.clear();
+    }
+    let name = SmolStr::new(text);
+    known.insert(name.clone());
+    name
 }
 
 /// A text that hardly two keys have in common.
@@ -318,7 +316,7 @@ mod tests {
         let many: Vec<RepoName> =
             (0..SHARED_NAMES + 10).map(|at| RepoName::new(format!("{text}-{at}"))).collect();
         assert_eq!(many[3], RepoName::new(format!("{text}-3")));
-        assert!(KNOWN.with_borrow(|known| known.len()) <= SHARED_NAMES);
+        assert!(KNOWN.read().unwrap().len() <= SHARED_NAMES);
     }
 
     #[test]

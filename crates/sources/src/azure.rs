@@ -139,7 +139,7 @@ fn identity(node: &Node<'_>, path: &str) -> Result<Option<AuthorKind>, Refusal> 
 }
 
 /// `Project Collection Build Service (acme)` and `Shop Build Service (acme)` run pipelines.
-fn kind_of(name: &str) -> AuthorKind {
+pub(crate) fn kind_of(name: &str) -> AuthorKind {
     if name.contains("Build Service (") || name.starts_with("Microsoft.VisualStudio.Services") {
         AuthorKind::Bot
     } else {

@@ -130,7 +130,7 @@ fn account(node: &Node<'_>, path: &str) -> Result<Option<AuthorKind>, Refusal> {
     Ok(account.first_text(&["login", "username", "name"])?.map(kind_of))
 }
 
-fn kind_of(name: &str) -> AuthorKind {
+pub(crate) fn kind_of(name: &str) -> AuthorKind {
     match name {
         "gitea-actions" | "forgejo-actions" => AuthorKind::Bot,
         _ => person::by_name(name),

@@ -213,7 +213,7 @@ fn shape(body: &Value) -> Option<&'static str> {
 }
 
 /// A webhook may be set to send forms: then the JSON is the field `payload`.
-fn unwrap_form(body: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn unwrap_form(body: &[u8]) -> Cow<'_, [u8]> {
     match body.strip_prefix(b"payload=") {
         Some(form) => {
             let field = form.split(|byte| *byte == b'&').next().unwrap_or_default();

@@ -4,8 +4,8 @@
 //! makes the checks that hold for every source, once. No source keeps a person's name or address: of people,
 //! only `author_kind` gets into an event.
 //!
-//! To add a vendor: one file with a function of the type [`Reader`], one row in the table, and a golden for
-//! each of its documented events.
+//! To add a vendor: one file with a function of the type [`Reader`], one row in the table, one in
+//! [`privacy::PERSONAL`] for what it says of people, and a golden for each of its documented events.
 
 mod alertmanager;
 mod argo_rollouts;
@@ -20,7 +20,7 @@ mod cdevents;
 mod circleci;
 mod datadog;
 mod dockerhub;
-mod encoding;
+pub mod encoding;
 mod environment;
 mod flux;
 mod forge;
@@ -43,6 +43,7 @@ mod object;
 mod opsgenie;
 mod pagerduty;
 mod person;
+pub mod privacy;
 mod purl;
 mod record;
 mod repository;

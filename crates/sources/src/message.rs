@@ -3,7 +3,7 @@
 use model::Sha;
 
 /// What `git revert` and the forges' revert buttons write before the commit id.
-const REVERTS: &str = "This reverts commit";
+pub(crate) const REVERTS: &str = "This reverts commit";
 
 /// How the forges and git itself begin the message of a merge commit.
 const MERGES: [&str; 6] = [
@@ -29,7 +29,12 @@ pub(crate) fn reverts(message: &str) -> Option<Vec<Sha>> {
 
 /// `true` when the message has the form of a merge commit's; else nothing is known.
 pub(crate) fn is_merge(message: &str) -> Option<bool> {
-    MERGES.iter().any(|form| message.starts_with(form)).then_some(true)
+    merge_form(message).map(|_| true)
+}
+
+/// How a merge commit's message begins, where this is one.
+pub(crate) fn merge_form(message: &str) -> Option<&'static str> {
+    MERGES.into_iter().find(|form| message.starts_with(form))
 }
 
 /// `true` when a branch, a label or a title has the word `hotfix`; else nothing is known.

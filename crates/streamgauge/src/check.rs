@@ -3,6 +3,8 @@
 mod brokers;
 mod catalog;
 mod folder;
+mod gateway;
+mod registry;
 mod stage;
 mod warehouse;
 
@@ -117,12 +119,16 @@ pub fn run(
         findings.ok(format!("source {name}"), "its mapping compiles");
     }
     let published = match &settings.kafka {
-        Some(brokers) => brokers::check(brokers, settings, &stages, &mut findings),
+        Some(brokers) => {
+            registry::check(brokers, &stages, &mut findings);
+            brokers::check(brokers, settings, &stages, &mut findings)
+        }
         None => {
             findings.ok("brokers", "none are configured: the run is embedded");
             None
         }
     };
+    gateway::check(settings, &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {

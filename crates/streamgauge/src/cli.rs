@@ -95,6 +95,12 @@ pub enum Command {
     #[command(after_help = "Example:\n  tail -F events.ndjson | streamgauge run\n  \
                       streamgauge run --config streamgauge.toml --stage ingest --stage correlate")]
     Run(Run),
+    /// Take webhooks and CloudEvents until Ctrl-C or SIGTERM: on Kafka in front of its topics, else with the embedded pipeline
+    #[command(
+        after_help = "Example:\n  GITHUB_SECRET=… STREAMGAUGE__GATEWAY__HOOKS__GITHUB__SECRET_ENV=GITHUB_SECRET streamgauge serve\n\n\
+                      A vendor posts to /v1/hooks/NAME, CloudEvents go to /v1/events; 202 means that it is stored."
+    )]
+    Serve,
     /// Make the topics that Kafka needs, or show how they stand
     #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
                       streamgauge topics --config streamgauge.toml --acls dora --stage load")]

@@ -5,6 +5,7 @@
 
 pub mod connections;
 mod file;
+pub mod gateway;
 pub mod keys;
 pub mod sources;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub collector: Option<String>,
     /// `sources`: those that are added to the built-in ones.
     pub mappings: ::sources::Mappings,
+    /// `gateway`: which hooks there are.
+    pub gateway: gateway::GatewayConfig,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -197,6 +200,7 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
+            gateway: gateway::gateway(at, file.gateway, &mappings)?,
             kafka: connections::kafka(at, file.kafka, &mappings)?,
             mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,

@@ -5,6 +5,7 @@ use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::failure::{DONE, wrong};
 use crate::folder::DataFolder;
+use crate::migrate::migrated;
 use crate::normalize::source_settings;
 use crate::ownership::read_catalog;
 use crate::run::{stop_signal, wait_for};
@@ -19,7 +20,6 @@ use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use warehouse::migrate;
 
 /// Runs the stages.
 ///
@@ -52,11 +52,9 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     let client = match &settings.clickhouse {
         Some(server) => {
             if loads {
-                clickhouse
-                    .block_on(migrate(&server.bare_client(), &server.database, &server.target))
-                    .with_context(|| format!("the tables of ClickHouse at {} cannot be made", server.url))?;
+                migrated(&clickhouse, server)?;
             }
-            server.client()
+            server.client().context("clickhouse.ssl")?
         }
         None => clickhouse.client(),
     };

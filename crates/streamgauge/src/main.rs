@@ -25,6 +25,7 @@ mod output;
 mod ownership;
 mod report;
 mod run;
+mod serve;
 mod shell;
 mod sql;
 mod telemetry;
@@ -90,6 +91,7 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             Some(brokers) => kafka_run::run(command, &settings, brokers),
             None => run::run(command, &settings),
         },
+        Command::Serve => serve::run(&settings),
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
         Command::Dlq(command) => dlq::run(command, &settings, format()?, out),
         Command::Check(command) => check::run(command, &settings, format()?, out),

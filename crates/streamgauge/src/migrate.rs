@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::config::connections::ClickHouseServer;
 use crate::failure::{DONE, wrong};
 use crate::folder::{Access, DataFolder};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::Router;
 use std::io::Write;
 use warehouse::{Client, Database, MigrationReport, Target, dry_run, grants, migrate};
@@ -57,10 +57,23 @@ pub fn run(command: &cli::Migrate, settings: &Settings, out: &mut impl Write) ->
 fn at_server(server: &ClickHouseServer) -> anyhow::Result<(String, MigrationReport)> {
     let place = format!("{}, database {}", server.url, server.database);
     let clickhouse = ClickHouse::served(server.url.clone())?;
-    let report = clickhouse
-        .block_on(migrate(&server.bare_client(), &server.database, &server.target))
-        .with_context(|| format!("the tables of ClickHouse at {} cannot be made", server.url))?;
-    Ok((place, report))
+    Ok((place, migrated(&clickhouse, server)?))
+}
+
+/// Brings a server's tables up to date.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub fn migrated(clickhouse: &ClickHouse, server: &ClickHouseServer) -> anyhow::Result<MigrationReport> {
+    let client = server.bare_client().context("clickhouse.ssl")?;
+    clickhouse
+        .block_on(migrate(&client, &server.database, &server.target))
+        .map_err(|error| {
+            let error = anyhow::Error::from(error);
+            let said = format!("{error:#}");
+            https::remedy(&said, "clickhouse.ssl").map_or(error, |remedy| anyhow!("{said}: {remedy}"))
+        })
+        .with_context(|| format!("the tables of ClickHouse at {} cannot be made", server.url))
 }
 
 /// Whoever owns the folder answers for its engine; else we open it.

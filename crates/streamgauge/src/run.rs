@@ -5,7 +5,7 @@ use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
-use crate::import::{BATCH_RECORDS, Sink, Summary, events};
+use crate::import::{BATCH_BYTES, BATCH_RECORDS, Sink, Summary, events};
 use crate::log::{RecordHash, record_hash};
 use anyhow::{Context, anyhow};
 use model::raw::{DeadLetter, RawRecord};
@@ -25,8 +25,14 @@ const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// How often the end of the process is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-enum Input {
-    Record(Box<RawRecord>, RecordHash),
+/// Told once a record is in the log, or why it is not.
+pub type Acknowledge = tokio::sync::oneshot::Sender<Result<(), String>>;
+
+/// What comes in.
+pub enum Input {
+    /// A record, and who waits for it.
+    Record(Box<RawRecord>, RecordHash, Option<Acknowledge>),
+    /// What is no record.
     Letter(Box<DeadLetter>),
 }
 
@@ -42,7 +48,7 @@ impl Queue {
 impl Sink for Queue {
     fn record(&mut self, record: RawRecord, receipt_stated: bool) -> anyhow::Result<()> {
         let hash = record_hash(&record, receipt_stated);
-        self.put(Input::Record(Box::new(record), hash))
+        self.put(Input::Record(Box::new(record), hash, None))
     }
     fn reject(&mut self, letter: DeadLetter) -> anyhow::Result<()> {
         self.put(Input::Letter(Box::new(letter)))
@@ -75,15 +81,69 @@ pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn follow(pipeline: &mut Pipeline, input: &Receiver<Input>, stop: &AtomicBool) -> anyhow::Result<Summary> {
+/// What waits for its transaction.
+#[derive(Default)]
+struct Batch {
+    records: Vec<(RecordHash, RawRecord)>,
+    letters: Vec<DeadLetter>,
+    waiting: Vec<Acknowledge>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Record(record, hash, acknowledge) => {
+                self.bytes += record.body.len();
+                self.records.push((hash, *record));
+                self.waiting.extend(acknowledge);
+            }
+            Input::Letter(letter) => self.letters.push(*letter),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.records.len() + self.letters.len()
+    }
+    fn is_full(&self) -> bool {
+        self.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES
+    }
+
+    /// Writes it in one transaction; then, and only then, whoever waits is told.
+    fn commit(self, pipeline: &mut Pipeline, summary: &mut Summary) -> anyhow::Result<()> {
+        let written = pipeline.ingest(self.records, self.letters, summary);
+        for acknowledge in self.waiting {
+            // Whoever waited may have gone away.
+            let _ = acknowledge.send(written.as_ref().map(|_| ()).map_err(|error| format!("{error:#}")));
+        }
+        written
+    }
+}
+
+/// Processes what comes in until it is told to stop, or until the input ends and everything is written.
+///
+/// # Errors
+/// When the log cannot be written or ClickHouse is gone.
+pub fn follow(
+    pipeline: &mut Pipeline,
+    input: &Receiver<Input>,
+    stop: &AtomicBool,
+) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
-    let (mut records, mut letters) = (Vec::new(), Vec::new());
+    let mut batch = Batch::default();
     let (mut committed, mut corrected, mut heard) = (Instant::now(), Instant::now(), Instant::now());
     let mut ended = false;
     while !stop.load(Ordering::Relaxed) {
         match if ended { Err(RecvTimeoutError::Timeout) } else { input.recv_timeout(LOOK_EVERY) } {
-            Ok(Input::Record(record, hash)) => records.push((hash, *record)),
-            Ok(Input::Letter(letter)) => letters.push(*letter),
+            Ok(first) => {
+                batch.take(first);
+                // What came while the last transaction was written shares the next one.
+                while !batch.is_full()
+                    && let Ok(next) = input.try_recv()
+                {
+                    batch.take(next);
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 ended = true;
                 tracing::info!("the input has ended; SQL is still answered");
@@ -91,9 +151,9 @@ fn follow(pipeline: &mut Pipeline, input: &Receiver<Input>, stop: &AtomicBool) -
             Err(RecvTimeoutError::Timeout) if ended => std::thread::sleep(LOOK_EVERY),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let waiting = records.len() + letters.len();
-        if waiting >= BATCH_RECORDS || (waiting > 0 && (ended || committed.elapsed() >= COMMIT_EVERY)) {
-            pipeline.ingest(std::mem::take(&mut records), std::mem::take(&mut letters), &mut summary)?;
+        let due = ended || !batch.waiting.is_empty() || committed.elapsed() >= COMMIT_EVERY;
+        if batch.is_full() || (batch.len() > 0 && due) {
+            std::mem::take(&mut batch).commit(pipeline, &mut summary)?;
             committed = Instant::now();
             heard = Instant::now();
         }
@@ -102,7 +162,7 @@ fn follow(pipeline: &mut Pipeline, input: &Receiver<Input>, stop: &AtomicBool) -
             corrected = Instant::now();
         }
     }
-    pipeline.ingest(records, letters, &mut summary)?;
+    batch.commit(pipeline, &mut summary)?;
     pipeline.settle()?;
     Ok(summary)
 }

@@ -1,7 +1,8 @@
 //! What the program tells about itself: logs on stderr, for people or as JSON; metrics and health over HTTP.
 
 pub mod endpoint;
-mod exposition;
+pub mod exposition;
+pub mod gateway;
 pub mod metrics;
 pub mod otlp;
 mod process;

@@ -5,20 +5,16 @@
 mod common;
 
 use common::prometheus::Exposed;
+use common::run::{Run, environment};
 use kafka::KafkaSettings;
 use kafka::raw::RawSender;
 use model::raw::{Origin, RawRecord};
 use model::{Text, Timestamp};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 use test_broker::{Cluster, Settings};
-
-/// How long anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn is_possible() -> bool {
     let engine = embedded_clickhouse::locate().is_ok();
@@ -26,114 +22,6 @@ fn is_possible() -> bool {
         eprintln!("passed over: the ClickHouse engine is not there (cargo xtask setup)");
     }
     engine && test_broker::is_available()
-}
-
-/// The program, running on brokers until it is dropped.
-struct Run {
-    process: Child,
-    address: String,
-    log: std::path::PathBuf,
-}
-
-impl Run {
-    fn start(folder: &Path, brokers: &str, arguments: &[&str]) -> Self {
-        Self::start_with(folder, brokers, arguments, &[])
-    }
-
-    fn start_with(folder: &Path, brokers: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let log = folder.join("run.log");
-        let listen = [("STREAMGAUGE__TELEMETRY__LISTEN", "127.0.0.1:0")];
-        let mut run = Self::spawn(folder, brokers, &[&listen, settings].concat(), arguments, &log);
-        run.address = run.wait("an address", |run| {
-            let text = std::fs::read_to_string(&run.log).unwrap();
-            let line = text.lines().find_map(|line| line.strip_prefix("metrics are answered at http://"));
-            line.and_then(|line| line.strip_suffix("/metrics")).map(str::to_owned).ok_or(text)
-        });
-        run
-    }
-
-    fn spawn(
-        folder: &Path,
-        brokers: &str,
-        settings: &[(&str, &str)],
-        arguments: &[&str],
-        log: &Path,
-    ) -> Self {
-        let process = Command::new(assert_cmd::cargo::cargo_bin("streamgauge"))
-            .current_dir(folder)
-            .env_remove("RUST_LOG")
-            .envs(environment(brokers))
-            .envs(settings.iter().copied())
-            .env("STREAMGAUGE__LISTEN", "127.0.0.1:0")
-            .env("STREAMGAUGE__LOG__FORMAT", "json")
-            .args(["-v", "run"])
-            .args(arguments)
-            .stderr(Stdio::from(std::fs::File::create(log).unwrap()))
-            .spawn()
-            .unwrap();
-        Self { process, address: String::new(), log: log.to_owned() }
-    }
-
-    /// Code and body.
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        if path == "/metrics" {
-            assert!(head.contains("text/plain; version=0.0.4"), "{head}");
-        }
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-    }
-
-    fn metrics(&self) -> Exposed {
-        let (code, text) = self.get("/metrics");
-        assert_eq!(code, 200);
-        Exposed::read(&text)
-    }
-
-    /// Waits until it is as it should be; fails with what it was last.
-    fn wait<T>(&self, what: &str, mut found: impl FnMut(&Self) -> Result<T, String>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match found(self) {
-                Ok(found) => return found,
-                Err(last) if Instant::now() > deadline => {
-                    let log = std::fs::read_to_string(&self.log).unwrap();
-                    panic!("{what} did not come about in time: {last}\n{log}")
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
-    }
-
-    fn wait_for_readiness(&self, wanted: u16, says: &str) -> String {
-        self.wait(&format!("readiness {wanted} {says:?}"), |run| {
-            let (code, text) = run.get("/readyz");
-            if code == wanted && text.contains(says) { Ok(text) } else { Err(format!("{code} {text}")) }
-        })
-    }
-
-    /// Lets it commit what it has.
-    fn stop(mut self) -> String {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.process.wait().unwrap().success());
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn environment(brokers: &str) -> [(&'static str, String); 2] {
-    [("STREAMGAUGE__KAFKA__BROKERS", brokers.to_owned()), ("STREAMGAUGE__PARTITIONS", "2".to_owned())]
 }
 
 fn command(folder: &Path, brokers: &str, arguments: &[&str]) -> String {

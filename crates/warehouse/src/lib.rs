@@ -21,10 +21,14 @@ mod template;
 pub use clickhouse::{Client, Compression};
 pub use error::{Error, Result};
 pub use grants::grants;
+use https::Https;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
 pub use loader::{Limits, LoadReport, Loader};
 pub use migrate::{MigrationReport, Statement, dry_run, migrate, pending};
 pub use reader::{RawBytes, Reader, ReportRow, ScopeSummary};
 pub use rows::Stamp;
+use std::time::Duration;
 pub use target::{Database, Target};
 
 /// A client for a server or the embedded engine's address, as in `http://127.0.0.1:8123`.
@@ -32,5 +36,18 @@ pub use target::{Database, Target};
 /// The database is not set: [`migrate()`] makes it. [`Loader`] and [`Reader`] take one that has it
 /// ([`Client::with_database`]).
 pub fn client(url: &str) -> Client {
-    Client::default().with_url(url).with_product_info("streamgauge", env!("CARGO_PKG_VERSION"))
+    named(Client::default().with_url(url))
+}
+
+/// As [`client`], for `https://` addresses, too.
+pub fn client_over(https: &Https, url: &str) -> Client {
+    let http = HttpClient::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(https.connector());
+    named(Client::with_http_client(http).with_url(url))
+}
+
+/// How long a connection is kept that nobody uses; the server closes it after 3 s.
+const IDLE: Duration = Duration::from_secs(2);
+
+fn named(client: Client) -> Client {
+    client.with_product_info("streamgauge", env!("CARGO_PKG_VERSION"))
 }

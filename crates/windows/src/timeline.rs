@@ -30,12 +30,18 @@ impl<K, V> Default for Timeline<K, V> {
 }
 
 impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
-    /// Where a key's block is, or would be.
+    /// Where a key's block is, or would be. It is looked for from the newest end, in steps that double.
     fn block_of(&self, key: &K) -> usize {
-        match self.blocks.last() {
-            Some(last) if last.first <= *key => self.blocks.len() - 1,
-            _ => self.blocks.partition_point(|block| block.first <= *key).saturating_sub(1),
+        let begins_after = |at: usize| self.blocks.get(at).is_some_and(|block| block.first > *key);
+        let (mut high, mut step) = (self.blocks.len(), 1);
+        let mut low = high.saturating_sub(1);
+        while low > 0 && begins_after(low) {
+            high = low;
+            step *= 2;
+            low = high.saturating_sub(step);
         }
+        let between = self.blocks.get(low..high).unwrap_or_default();
+        low + between.partition_point(|block| block.first <= *key).saturating_sub(1)
     }
 
     /// The value of a key.

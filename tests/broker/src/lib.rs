@@ -26,12 +26,14 @@ mod node;
 mod os;
 mod ports;
 mod properties;
+mod proxy;
 mod security;
 mod tool;
 
 pub use cluster::{Cluster, Settings};
 pub use detached::Detached;
 pub use installation::{available, fetch};
+pub use proxy::{Fault, Proxy};
 pub use security::{Security, User};
 pub use tool::Tool;
 

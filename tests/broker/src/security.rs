@@ -43,7 +43,10 @@ pub struct User {
 
 impl Security {
     /// Makes an authority, and certificates and passwords for the administrator and these users.
-    pub(crate) fn create(folder: &Path, users: &[String]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// `openssl` is missing, or the folder cannot be made.
+    pub fn create(folder: &Path, users: &[String]) -> Result<Self> {
         os::make_private_folder(folder)?;
         let security = Self { folder: folder.to_owned() };
         os::write_private(&security.file(OPENSSL), EXTENSIONS)?;

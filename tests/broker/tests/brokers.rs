@@ -10,11 +10,11 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use streamgauge_test_broker::{Cluster, Detached, Settings, Tool, User, is_available};
+use streamgauge_test_broker::{Cluster, Detached, Proxy, Settings, Tool, User, is_available};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const GROUP: &str = "streamgauge-test";
@@ -193,36 +193,18 @@ fn one_broker_gives_back_what_was_produced_up_to_26_mib_and_goes_on_when_it_is_d
     assert!(Detached::find(&folder).unwrap().is_none());
 }
 
-/// Forwards every connection; the port to which it does is said later.
-fn proxy() -> (u16, std::sync::mpsc::Sender<u16>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (say, hear) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let Ok(target) = hear.recv() else { return };
-        for client in listener.incoming() {
-            let (mut client, mut broker) =
-                (client.unwrap(), TcpStream::connect(("127.0.0.1", target)).unwrap());
-            let (mut to, mut from) = (broker.try_clone().unwrap(), client.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-            std::thread::spawn(move || std::io::copy(&mut broker, &mut client));
-        }
-    });
-    (port, say)
-}
-
 #[test]
 fn a_broker_makes_no_topic_that_nobody_created_and_keeps_its_records_over_kill_and_restart() {
     if !is_available() {
         return;
     }
-    let (proxy, forward) = proxy();
-    let started = start(&Settings { proxies: vec![proxy], ..Settings::plain(1) });
+    let proxy = Proxy::bind().unwrap();
+    let started = start(&Settings { proxies: vec![proxy.port()], ..Settings::plain(1) });
     let (cluster, config) = (&started.cluster, plain(&started.cluster.bootstrap()));
     create_topic(&config, "kept", &[]).unwrap();
-    forward.send(cluster.proxied(1).unwrap()).unwrap();
-    let through: BaseConsumer = client(&plain(&format!("127.0.0.1:{proxy}")));
-    assert_eq!(through.fetch_metadata(None, PATIENCE).unwrap().brokers()[0].port(), i32::from(proxy));
+    proxy.forward(cluster.proxied(1).unwrap());
+    let through: BaseConsumer = client(&plain(&format!("127.0.0.1:{}", proxy.port())));
+    assert_eq!(through.fetch_metadata(None, PATIENCE).unwrap().brokers()[0].port(), i32::from(proxy.port()));
     drop(through);
     produce(&config, "kept", "a", b"before").unwrap();
     assert!(produce(&config, "never-created", "a", b"lost").is_err());

@@ -9,7 +9,7 @@ use ::kafka::admin::Admin;
 use ::kafka::client;
 use ::kafka::raw::RawSender;
 use ::kafka::session::{EosSession, OutRecord, Position, RdkafkaSession};
-use ::kafka::{KafkaSettings, Plan, Running, Stage};
+use ::kafka::{KafkaSettings, Plan, Running, Stage, StageStats};
 use embedded_clickhouse::{Engine, Server};
 use generate::{Options, catalog_toml};
 use model::Definitions;
@@ -204,7 +204,8 @@ impl Bench {
         let sender = RawSender::new(&settings).unwrap();
         self.records.iter().for_each(|record| sender.send(record).unwrap());
         sender.finish().unwrap();
-        let mut session = RdkafkaSession::open(&settings, "null.copy").unwrap();
+        let mut session =
+            RdkafkaSession::open(&settings, "null.copy", &Arc::new(StageStats::new(Stage::Ingest))).unwrap();
         let consumer: BaseConsumer = client::member(&settings, Stage::Ingest).create().unwrap();
         let raw = settings.topics.raw("github");
         consumer.subscribe(&[&raw]).unwrap();

@@ -6,6 +6,7 @@
 //! measured in turn in the same process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod gateway;
 mod history;
 mod import;
 mod input;
@@ -35,6 +36,7 @@ fn main() {
         [ALONE, "window"] => println!("{}", window::measure()),
         [ALONE, "history"] => println!("{}", history::measure()),
         [ALONE, "history", days] => println!("{}", history::after(days)),
+        [ALONE, "gateway"] => println!("{}", gateway::measure().unwrap_or(Value::Null)),
         [ALONE, "kafka"] => println!("{}", kafka::measure().unwrap_or(Value::Null)),
         [] => report(3),
         ["--rounds", rounds] => report(rounds.parse().expect("--rounds takes a number")),
@@ -70,6 +72,8 @@ fn report(rounds: usize) {
     let (window, history) = (alone(&["window"]), alone(&["history"]));
     eprintln!("measuring: the stages on Kafka");
     let kafka = alone(&["kafka"]);
+    eprintln!("measuring: the gateway");
+    let gateway = alone(&["gateway"]);
     let import = json!({
         "title": "Import by stage (medians; peak: most memory while the stage ran, above what reading the input takes)",
         "columns": ["input", "stage", "records or rows", "seconds", "per second", "peak MiB"],
@@ -77,7 +81,8 @@ fn report(rounds: usize) {
     });
     let of = |key: &str| {
         // Without a broker there is nothing to tell of it.
-        let measured = [&window, &history, &kafka].into_iter().filter(|measured| !measured.is_null());
+        let measured =
+            [&window, &history, &kafka, &gateway].into_iter().filter(|measured| !measured.is_null());
         measured
             .flat_map(|measured| measured[key].as_array().expect("a list").clone())
             .collect::<Vec<Value>>()

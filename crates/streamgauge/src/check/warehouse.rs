@@ -26,13 +26,19 @@ const DISK_FULL: u32 = 243;
 /// When no thread can be started.
 pub fn check_server(server: &ClickHouseServer, findings: &mut Findings) -> anyhow::Result<()> {
     let clickhouse = ClickHouse::served(server.url.clone())?;
-    let at = Warehouse {
-        place: &server.url,
-        bare: server.bare_client(),
-        inside: server.client(),
-        database: &server.database,
-        target: &server.target,
+    let (bare, inside) = match (server.bare_client(), server.client()) {
+        (Ok(bare), Ok(inside)) => (bare, inside),
+        (Err(error), _) | (_, Err(error)) => {
+            findings.problem(
+                "clickhouse.ssl",
+                error.to_string(),
+                "name a file in PEM that this user may read",
+            );
+            return Ok(());
+        }
     };
+    let at =
+        Warehouse { place: &server.url, bare, inside, database: &server.database, target: &server.target };
     clickhouse.block_on(check(&at, findings));
     Ok(())
 }
@@ -213,6 +219,9 @@ fn explain(error: &Error) -> (String, String) {
         return (says.to_owned(), remedy.to_owned());
     }
     let lower = said.to_lowercase();
+    if let Some(remedy) = https::remedy(&said, "clickhouse.ssl") {
+        return (said, remedy);
+    }
     let code = code(&said);
     let remedy = match code {
         Some(code) if REFUSED_USER.contains(&code) => "correct clickhouse.user and its password",
@@ -223,7 +232,6 @@ fn explain(error: &Error) -> (String, String) {
         _ if lower.contains("lookup") || lower.contains("resolve") => {
             "correct clickhouse.url, or the name service of this machine"
         }
-        _ if lower.contains("https") => "use http:// over a tunnel or a proxy that speaks TLS",
         _ => "is clickhouse.url ClickHouse's HTTP port (8123), and what does its log say?",
     };
     (said, remedy.to_owned())

@@ -3,9 +3,12 @@
 
 use super::file::{List, Origins};
 use crate::failure::wrong;
-use ::sources::{Mappings, SourceSettings};
+use https::{Error as TlsError, Https, Tls};
 use kafka::KafkaSettings;
+use kafka::registry::RegistrySettings;
+use kafka::wire::Format;
 use serde::Deserialize;
+use sources::{Mappings, SourceSettings};
 use std::collections::BTreeMap;
 use std::fmt;
 use warehouse::{Client, Database, Target};
@@ -21,6 +24,8 @@ pub struct KafkaFile {
     sasl: SaslFile,
     ssl: SslFile,
     topics: BTreeMap<String, List>,
+    format: Option<String>,
+    registry: RegistryFile,
     properties: BTreeMap<String, String>,
 }
 
@@ -42,6 +47,16 @@ struct SslFile {
     key_password_file: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RegistryFile {
+    url: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+    password_file: Option<String>,
+    ssl: HttpsFile,
+}
+
 /// `[clickhouse]` as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,6 +67,16 @@ pub struct ClickHouseFile {
     password: Option<String>,
     password_file: Option<String>,
     cluster: Option<String>,
+    ssl: HttpsFile,
+}
+
+/// Who proves a server over HTTPS, and what proves us to it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HttpsFile {
+    ca_file: Option<String>,
+    certificate_file: Option<String>,
+    key_file: Option<String>,
 }
 
 /// A ClickHouse server or cluster.
@@ -65,6 +90,8 @@ pub struct ClickHouseServer {
     pub target: Target,
     user: Option<String>,
     password: Option<String>,
+    /// Of an `https://` address.
+    tls: Option<Tls>,
 }
 
 impl fmt::Debug for ClickHouseServer {
@@ -78,19 +105,28 @@ impl fmt::Debug for ClickHouseServer {
 
 impl ClickHouseServer {
     /// A client whose database is not set, as migrations need it.
-    pub fn bare_client(&self) -> Client {
-        let mut client = warehouse::client(&self.url);
+    ///
+    /// # Errors
+    /// A file of `clickhouse.ssl` that cannot be used.
+    pub fn bare_client(&self) -> Result<Client, TlsError> {
+        let mut client = match &self.tls {
+            Some(tls) => warehouse::client_over(&Https::new(tls)?, &self.url),
+            None => warehouse::client(&self.url),
+        };
         if let Some(user) = &self.user {
             client = client.with_user(user);
         }
         if let Some(password) = &self.password {
             client = client.with_password(password);
         }
-        client
+        Ok(client)
     }
     /// A client of the database.
-    pub fn client(&self) -> Client {
-        self.bare_client().with_database(self.database.as_str())
+    ///
+    /// # Errors
+    /// As [`Self::bare_client`].
+    pub fn client(&self) -> Result<Client, TlsError> {
+        Ok(self.bare_client()?.with_database(self.database.as_str()))
     }
 }
 
@@ -115,6 +151,15 @@ pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Resu
             );
         }
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));
+    }
+    settings.registry = registry(at, file.registry)?;
+    let formats = [("single-object", Format::SingleObject), ("confluent", Format::Confluent)];
+    settings.format = super::choice(at, "kafka.format", file.format, &formats)?;
+    if settings.format == Format::Confluent && settings.registry.is_none() {
+        return Err(at.error(
+            "kafka.format",
+            "confluent needs the schema registry: set kafka.registry.url".to_owned(),
+        ));
     }
     let properties = &mut settings.properties;
     properties.extend(file.properties.into_iter().map(|(key, value)| (key.replace('_', "."), value)));
@@ -168,12 +213,26 @@ pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Resu
     Ok(Some(settings))
 }
 
+/// Reads `[kafka.registry]`.
+fn registry(at: &Origins, file: RegistryFile) -> anyhow::Result<Option<RegistrySettings>> {
+    let Some(url) = file.url.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    let tls = tls(at, "kafka.registry", &url, file.ssl)?.unwrap_or_default();
+    let password = secret(at, "kafka.registry.password", file.password, file.password_file)?;
+    let user = match (file.user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => {
+            let both = "kafka.registry.user and its password belong together: set both or none".to_owned();
+            return Err(at.error("kafka.registry.user", both));
+        }
+    };
+    Ok(Some(RegistrySettings { url, user, tls }))
+}
+
 /// Reads `[clickhouse]`.
 pub fn clickhouse(at: &Origins, file: ClickHouseFile) -> anyhow::Result<Option<ClickHouseServer>> {
     let Some(url) = file.url.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
-    if !(url.starts_with("http://") || url.starts_with("https://")) {
-        return Err(at.error("clickhouse.url", format!("{url:?} does not begin with http:// or https://")));
-    }
+    let tls = tls(at, "clickhouse", &url, file.ssl)?;
     let database = match file.database {
         None => Database::default(),
         Some(name) => Database::new(&name).map_err(|error| at.error("clickhouse.database", error))?,
@@ -183,7 +242,35 @@ pub fn clickhouse(at: &Origins, file: ClickHouseFile) -> anyhow::Result<Option<C
         Some(name) => Target::cluster(&name).map_err(|error| at.error("clickhouse.cluster", error))?,
     };
     let password = secret(at, "clickhouse.password", file.password, file.password_file)?;
-    Ok(Some(ClickHouseServer { url, database, target, user: file.user, password }))
+    Ok(Some(ClickHouseServer { url, database, target, user: file.user, password, tls }))
+}
+
+/// How the address `{section}.url` is connected to; `None`: without TLS.
+fn tls(at: &Origins, section: &str, url: &str, file: HttpsFile) -> anyhow::Result<Option<Tls>> {
+    let keys = format!("{section}.ssl");
+    let client = match (file.certificate_file, file.key_file) {
+        (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+        (None, None) => None,
+        _ => {
+            let both =
+                format!("{keys}.certificate_file and {keys}.key_file belong together: set both or none");
+            return Err(at.error(&keys, both));
+        }
+    };
+    let tls = Tls { ca_file: file.ca_file.map(Into::into), client };
+    if url.starts_with("https://") {
+        return Ok(Some(tls));
+    }
+    let key = format!("{section}.url");
+    if !url.starts_with("http://") {
+        return Err(at.error(&key, format!("{url:?} does not begin with http:// or https://")));
+    }
+    if tls != Tls::default() {
+        return Err(
+            at.error(&key, format!("{url:?} is not https://, so that {keys} says nothing: set one of both"))
+        );
+    }
+    Ok(None)
 }
 
 /// A secret: as it stands, or what a file holds without the line break at its end.

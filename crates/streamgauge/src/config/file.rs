@@ -33,6 +33,7 @@ pub struct File {
     pub log: Log,
     pub telemetry: Telemetry,
     pub sources: BTreeMap<String, super::sources::SourceFile>,
+    pub gateway: super::gateway::GatewayFile,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -164,7 +165,8 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if ["clickhouse.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start)) {
+            if ["clickhouse.", "gateway.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start))
+            {
                 return false;
             }
             let leaf = keys::KEYS.iter().any(|known| known.name == key) || key.starts_with("scopes.labels.");

@@ -122,6 +122,55 @@ fn sources_are_added_and_a_mistake_in_a_mapping_is_named_with_its_place() {
 }
 
 #[test]
+fn hooks_are_read_and_what_does_not_fit_is_named_with_its_place() {
+    let text =
+        "[gateway.hooks.shop]\nsource = \"gitlab\"\nscheme = \"gitlab_token\"\n[gateway.hooks.incidentio]\n";
+    let gateway = read(text, &[]).unwrap().gateway;
+    let schemes: Vec<_> = gateway.hooks.values().map(|hook| hook.scheme.name).collect();
+    assert_eq!(schemes, ["standard_webhooks", "gitlab_token"]);
+    assert!(gateway.events.is_none());
+    check_error(
+        "[gateway.hooks.shop]\n",
+        &[],
+        "s.toml:1:16: `gateway.hooks.shop`: no source is called \"shop\"",
+    );
+    check_error(
+        "[gateway.hooks.a]\nsource = \"github\"\nscheme = \"gitlab\"",
+        &[],
+        "s.toml:3:1: `gateway.hooks.a.scheme`: \"gitlab\" does not fit this source; one of github, standard_webhooks",
+    );
+    check_error("[gateway.hooks.github]\nscheme = \"x\"", &[], "\"x\" is no scheme");
+    check_error("[gateway.hooks.alertmanager]\n", &[], "`scheme` is missing");
+    check_error("[gateway.hooks.Shop]\n", &[], "a hook's name is a part of its address");
+    check_error("[gateway.hooks.github]\nsecret = \"x\"", &[], "unknown key `gateway.hooks.github.secret`");
+    check_error("[gateway]\nrate = 0", &[], "0 would let nothing through");
+}
+
+#[test]
+fn secrets_of_hooks_come_from_files_and_are_shown_nowhere() {
+    let file = std::env::temp_dir().join(format!("streamgauge-hook-{}", std::process::id()));
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let hook = |keys: &str| read(&format!("[gateway.hooks.github]\n{keys}"), &[]).unwrap().gateway;
+    let opened = hook(&format!("secret_files = [{:?}, {:?}]", file, file)).open();
+    std::fs::remove_file(&file).unwrap();
+    let opened = opened.unwrap();
+    assert_eq!(opened.hooks["github"].proof.secrets.len(), 2);
+    assert!(opened.hooks["github"].proof.secrets[0].is(b"hunter2"));
+    assert!(!format!("{opened:?}").contains("hunter2"));
+    for (keys, says) in [
+        ("", "gateway.hooks.github: no secret is named"),
+        (
+            "secret_env = [\"STREAMGAUGE_NO_SUCH\"]",
+            "gateway.hooks.github: the variable STREAMGAUGE_NO_SUCH is not set",
+        ),
+        ("secret_files = [\"/no/such\"]", "gateway.hooks.github: /no/such: "),
+    ] {
+        let error = hook(keys).open().unwrap_err().to_string();
+        assert!(error.starts_with(says), "{error}");
+    }
+}
+
+#[test]
 fn the_devlake_profile_has_no_failure_window_unless_one_is_set() {
     assert_eq!(read("profile = \"devlake\"", &[]).unwrap().definitions.failure_window, None);
     let set = read("profile = \"devlake\"\nfailure_window = \"2h\"", &[]).unwrap();
@@ -177,7 +226,7 @@ fn the_example_of_deploy_is_read_as_it_stands_and_with_every_setting_that_it_sho
 
     let secrets = std::env::temp_dir().join(format!("streamgauge-example-{}", std::process::id()));
     std::fs::create_dir_all(&secrets).unwrap();
-    for name in ["kafka_password", "kafka_client_key_password", "clickhouse_loader"] {
+    for name in ["kafka_password", "kafka_client_key_password", "clickhouse_loader", "registry_password"] {
         std::fs::write(secrets.join(name), "secret\n").unwrap();
     }
     let whole = whole_example(&secrets);

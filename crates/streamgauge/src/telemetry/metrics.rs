@@ -30,7 +30,8 @@ pub fn text(watched: &Watched) -> String {
     out.into_text()
 }
 
-fn process(out: &mut Exposition, definition: &str) {
+/// What is said of the process itself.
+pub(super) fn process(out: &mut Exposition, definition: &str) {
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("definition", definition)];
     out.metric(
         "streamgauge_build_info",

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each file of tests takes what it needs")]
 
 pub mod prometheus;
+pub mod run;
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -1,8 +1,13 @@
 //! The same events embedded and on Kafka give identical tables.
 
-use crate::organisation::{Organisation, full, shuffled};
+use crate::measured::{Measure, Measured, full, sized};
+use crate::organisation::{Organisation, shuffled};
 use crate::outputs;
 use crate::stage::{Shared, Stage, shared};
+use serde_json::json;
+
+/// A case's name and how it is run.
+type Case = (String, Box<dyn Fn(&Shared, &Organisation)>);
 
 /// Records with which a case begins, before anything is stopped.
 fn thirds<T>(records: &[T]) -> [&[T]; 3] {
@@ -10,19 +15,51 @@ fn thirds<T>(records: &[T]) -> [&[T]; 3] {
     [&records[..third], &records[third..2 * third], &records[2 * third..]]
 }
 
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    let partitions: &[u32] = sized(&[1, 3, 12], &[1, 3]);
+    for &number in partitions {
+        let name = |processes: &str| format!("partitions {number}, {processes}");
+        cases.push((name("1 process"), Box::new(move |shared, all| one_process(shared, all, number))));
+        if full() {
+            cases.push((
+                name("3 processes"),
+                Box::new(move |shared, all| three_processes(shared, all, number)),
+            ));
+        }
+        let changing = name("processes started and stopped meanwhile");
+        cases.push((changing, Box::new(move |shared, all| changing_processes(shared, all, number))));
+    }
+    cases.push(("shuffled and tripled".to_owned(), Box::new(shuffled_and_tripled)));
+    cases.push(("catalogs that come meanwhile".to_owned(), Box::new(catalogs_that_come_while_it_runs)));
+    cases
+}
+
 #[test]
 fn one_process_and_three_whatever_the_partitions_make_the_tables_of_the_embedded_run() {
-    let Some(shared) = shared() else { return };
-    let shared = &*shared;
-    let (services, days) = if full() { (50, 90) } else { (6, 20) };
-    let organisation = Organisation::new(services, days);
-    let partitions: &[u32] = if full() { &[1, 3, 12] } else { &[1, 3] };
-    for partitions in partitions {
-        one_process(shared, &organisation, *partitions);
-        three_processes(shared, &organisation, *partitions);
+    let measure = Measure::new("equality");
+    let due: Vec<Case> = cases().into_iter().filter(|(name, _)| measure.is_due(name)).collect();
+    if due.is_empty() {
+        return;
     }
-    shuffled_and_tripled(shared, &organisation);
-    catalogs_that_come_while_it_runs(shared, &organisation);
+    let Some(shared) = shared() else { return };
+    let (services, days) = sized((50, 90), (6, 20));
+    let organisation = Organisation::new(services, days);
+    for (name, run) in due {
+        measure.case(&name, || {
+            run(&shared, &organisation);
+            Measured {
+                ran: format!("{services} services, {days} days"),
+                figures: vec![
+                    ("raw records", json!(organisation.records.len()), ""),
+                    ("identical tables", json!(organisation.tables()), ""),
+                    ("rows", json!(organisation.expected_rows()), ""),
+                ],
+                limit: "all identical to the embedded run's",
+                within: true,
+            }
+        });
+    }
 }
 
 fn one_process(shared: &Shared, organisation: &Organisation, partitions: u32) {
@@ -40,6 +77,15 @@ fn one_process(shared: &Shared, organisation: &Organisation, partitions: u32) {
 
 fn three_processes(shared: &Shared, organisation: &Organisation, partitions: u32) {
     let mut stage = Stage::new(shared, organisation, &format!("three{partitions}"), partitions);
+    ["a", "b", "c"].iter().for_each(|instance| stage.start(instance, &[]));
+    stage.send(&organisation.records);
+    stage.expect_equal();
+    outputs::expect_each_event_once(&stage.settings(), &organisation.records);
+    outputs::expect_versions_to_rise(&stage.settings());
+}
+
+fn changing_processes(shared: &Shared, organisation: &Organisation, partitions: u32) {
+    let mut stage = Stage::new(shared, organisation, &format!("changing{partitions}"), partitions);
     let [first, second, last] = thirds(&organisation.records);
     stage.start("a", &[]);
     stage.send(first);

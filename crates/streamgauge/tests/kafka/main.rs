@@ -1,11 +1,24 @@
-//! The run on Kafka against the embedded run, on the real broker and the real engine: the same events, the same
-//! tables, however the work is shared, stopped, killed and started again.
+//! The run on Kafka on the real broker and the real engine. Against the embedded run: the same events, the same
+//! tables, however the work is shared, stopped, killed and started again. And what it takes: latency, memory, restore,
+//! an analyst's query.
 //!
-//! `STREAMGAUGE_FULL=1 cargo test --release -p streamgauge --test kafka` runs them at full size.
+//! `cargo xtask measure` runs them at the sizes of the acceptance and keeps the figures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
+mod alone;
 mod crash;
+mod delayed_end;
 mod equality;
+mod latency;
+mod measured;
+mod memory;
 mod organisation;
 mod outputs;
+mod query;
+mod restore;
 mod stage;
+#[path = "../support/views.rs"]
+mod views;

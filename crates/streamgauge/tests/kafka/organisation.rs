@@ -1,34 +1,11 @@
 //! Raw events of a made-up organisation, and the tables that the embedded run makes of them.
 
+use crate::views::VIEWS;
+pub use crate::views::digest_query;
 use generate::{Options, catalog_toml};
 use model::raw::RawRecord;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Every view that is compared.
-const VIEWS: [&str; 16] = [
-    "deployments",
-    "changes",
-    "pull_requests",
-    "incidents",
-    "pipeline_runs",
-    "flag_changes",
-    "scans",
-    "parked_events",
-    "data_quality",
-    "dora_steps",
-    "panes",
-    "events",
-    "services",
-    "teams",
-    "scopes",
-    "definitions",
-];
-
-/// Whether the sizes of the acceptance are asked for.
-pub fn full() -> bool {
-    std::env::var_os("STREAMGAUGE_FULL").is_some()
-}
 
 /// An organisation with its folder.
 pub struct Organisation {
@@ -42,19 +19,7 @@ impl Organisation {
     pub fn new(services: u32, days: u32) -> Self {
         let options = Options { services, days, ..Options::default() };
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("catalog.toml"), catalog_toml(&options)).unwrap();
-        let events = folder.path().join("events.ndjson");
-        let generated = program(folder.path())
-            .args(["generate", "--services", &services.to_string(), "--days", &days.to_string()])
-            .stdout(std::fs::File::create(&events).unwrap())
-            .status()
-            .unwrap();
-        assert!(generated.success());
-        let imported = program(folder.path())
-            .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
-            .output()
-            .unwrap();
-        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        import(folder.path(), &options);
         let told = program(folder.path())
             .args(["--data", "embedded", "sql", &digest_query(), "--format", "TSV"])
             .output()
@@ -62,6 +27,17 @@ impl Organisation {
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let records = generate::generate(&options).collect();
         Self { folder, records, expected: String::from_utf8(told.stdout).unwrap() }
+    }
+
+    /// How many tables are compared.
+    pub fn tables(&self) -> usize {
+        VIEWS.len()
+    }
+
+    /// How many rows they have.
+    pub fn expected_rows(&self) -> u64 {
+        let rows = |line: &str| line.split('\t').nth(2).unwrap().parse::<u64>().unwrap();
+        self.expected.lines().map(rows).sum()
     }
 
     pub fn catalog(&self) -> PathBuf {
@@ -96,23 +72,27 @@ impl Organisation {
     }
 }
 
-pub fn rows_query(view: &str) -> String {
-    format!("SELECT * EXCEPT (rev, computed_at) FROM {view} ORDER BY ALL LIMIT 200000")
+/// Generates an organisation, and imports it into the data folder `embedded` of a folder.
+pub fn import(folder: &Path, options: &Options) {
+    std::fs::write(folder.join("catalog.toml"), catalog_toml(options)).unwrap();
+    let events = folder.join("events.ndjson");
+    let [services, teams, days] =
+        [options.services, options.teams, options.days].map(|number| number.to_string());
+    let generated = program(folder)
+        .args(["generate", "--services", &services, "--teams", &teams, "--days", &days])
+        .stdout(std::fs::File::create(&events).unwrap())
+        .status()
+        .unwrap();
+    assert!(generated.success());
+    let imported = program(folder)
+        .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
 }
 
-/// Each view's number of rows and a hash of their content, whatever their order.
-pub fn digest_query() -> String {
-    let views: Vec<String> = VIEWS
-        .iter()
-        .enumerate()
-        .map(|(at, view)| {
-            format!(
-                "SELECT {at} AS at, '{view}' AS view, count() AS rows, \
-                 sum(cityHash64(toString(tuple(* EXCEPT (rev, computed_at))))) AS hash FROM {view}"
-            )
-        })
-        .collect();
-    format!("SELECT * FROM ({}) ORDER BY at", views.join(" UNION ALL "))
+pub fn rows_query(view: &str) -> String {
+    format!("SELECT * EXCEPT (rev, computed_at) FROM {view} ORDER BY ALL LIMIT 200000")
 }
 
 /// The program, in a folder, with nothing of the caller's environment that could change it.

@@ -36,8 +36,8 @@ pub fn read_all(settings: &KafkaSettings, topic: &str, mut each: impl FnMut(&Bor
 }
 
 /// Every event is told to each of its homes as often as the records tell it: none is missing or there twice. (The
-/// records themselves hold redeliveries, as vendors send them.)
-pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) {
+/// records themselves hold redeliveries, as vendors send them.) Says how many events there are.
+pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) -> usize {
     let mut expected: BTreeMap<(String, String), u32> = BTreeMap::new();
     for record in records {
         if let Outcome::Emit(events) = sources::read(record, &SourceSettings::default()) {
@@ -60,10 +60,12 @@ pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) {
         .collect();
     assert!(wrong.is_empty(), "events that were not told as often as the records tell them: {wrong:?}");
     assert_eq!(found.len(), expected.len());
+    found.len()
 }
 
-/// A row's versions rise, so none was written twice.
-pub fn expect_versions_to_rise(settings: &KafkaSettings) {
+/// A row's versions rise, so none was written twice. Says how many there are.
+pub fn expect_versions_to_rise(settings: &KafkaSettings) -> usize {
+    let mut versions = 0;
     for topic in [&settings.topics.facts, &settings.topics.metrics] {
         let mut last: BTreeMap<(i32, RowKey), u64> = BTreeMap::new();
         read_all(settings, topic, |message| {
@@ -75,6 +77,7 @@ pub fn expect_versions_to_rise(settings: &KafkaSettings) {
             } else {
                 vec![model::avro::decode::<RowChange>(value).unwrap()]
             };
+            versions += rows.len();
             for key in rows.iter().map(RowChange::key) {
                 if let Some(before) = last.insert((message.partition(), key.clone()), rev) {
                     assert!(before < rev, "{topic}: version {rev} after {before} of {key:?}");
@@ -82,4 +85,5 @@ pub fn expect_versions_to_rise(settings: &KafkaSettings) {
             }
         });
     }
+    versions
 }

@@ -1,5 +1,6 @@
 //! The broker, the engine and the processes of one case.
 
+use crate::measured::sized;
 use crate::organisation::{Organisation, digest_query, program, rows_query};
 use embedded_clickhouse::{Engine, QueryOptions, Server};
 use kafka::KafkaSettings;
@@ -11,17 +12,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use test_broker::{Cluster, Settings, is_available};
+use test_broker::{Cluster, Proxy, Settings, is_available};
 use tokio::runtime::Runtime;
 
-/// How long tables may take to become equal.
-const EQUAL_WITHIN: Duration = Duration::from_secs(240);
+/// How long tables may take to become equal: at full size, and small.
+const EQUAL_WITHIN: (Duration, Duration) = (Duration::from_secs(1_200), Duration::from_secs(240));
 /// How long they must stay so.
 const STAYS_FOR: Duration = Duration::from_secs(3);
 
 /// What every case of this binary shares: one broker and one engine.
 pub struct Shared {
     cluster: Cluster,
+    /// The way on which ends of transactions may go wrong.
+    pub proxy: Proxy,
     engine: Engine,
     url: String,
     server: Option<Server>,
@@ -55,13 +58,16 @@ impl Shared {
                 return None;
             }
         };
-        let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
+        let proxy = Proxy::bind().unwrap();
+        let settings = Settings { proxies: vec![proxy.port()], ..Settings::plain(1) };
+        let cluster = Cluster::start(&folder.path().join("kafka"), &settings).unwrap();
+        proxy.forward(cluster.proxied(1).unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server =
             runtime.block_on(Server::start_with(engine.clone(), listen, axum::Router::new())).unwrap();
         let url = server.url();
-        Some(Self { cluster, engine, url, server: Some(server), runtime, _folder: folder })
+        Some(Self { cluster, proxy, engine, url, server: Some(server), runtime, _folder: folder })
     }
 }
 
@@ -87,12 +93,27 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// Makes the topics.
     pub fn new(shared: &'a Shared, organisation: &'a Organisation, name: &str, partitions: u32) -> Self {
+        Self::at(shared, organisation, name, partitions, &shared.cluster.bootstrap())
+    }
+
+    /// As [`Self::new`]; its processes reach the brokers by way of the proxy.
+    pub fn proxied(shared: &'a Shared, organisation: &'a Organisation, name: &str, partitions: u32) -> Self {
+        let bootstrap = format!("127.0.0.1:{}", shared.proxy.port());
+        Self::at(shared, organisation, name, partitions, &bootstrap)
+    }
+
+    fn at(
+        shared: &'a Shared,
+        organisation: &'a Organisation,
+        name: &str,
+        partitions: u32,
+        bootstrap: &str,
+    ) -> Self {
         let stage =
             Self { shared, organisation, name: name.to_owned(), has_catalog: true, processes: Vec::new() };
         let config = format!(
-            "partitions = {partitions}\n[kafka]\nbrokers = {:?}\nprefix = \"{name}.\"\n\
+            "partitions = {partitions}\n[kafka]\nbrokers = {bootstrap:?}\nprefix = \"{name}.\"\n\
              [clickhouse]\nurl = {:?}\ndatabase = \"{name}\"\n",
-            shared.cluster.bootstrap(),
             shared.url
         );
         std::fs::write(organisation.folder.path().join(stage.config()), config).unwrap();
@@ -185,7 +206,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until the tables are those of the embedded run, and stay so.
     pub fn expect_equal(&self) {
-        let deadline = Instant::now() + EQUAL_WITHIN;
+        let deadline = Instant::now() + sized(EQUAL_WITHIN.0, EQUAL_WITHIN.1);
         let mut since: Option<Instant> = None;
         loop {
             let found = self.ask(&digest_query());

@@ -9,7 +9,9 @@ mod support;
 
 mod check_brokers;
 mod check_clickhouse;
+mod https;
 mod letters;
+mod registry;
 mod stages;
 
 use kafka::KafkaSettings;

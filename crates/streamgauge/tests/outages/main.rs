@@ -3,6 +3,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+mod under_load;
 
 use kafka::{KafkaSettings, Running, Stage, Status};
 use support::{Bench, make_topics, records, send, status, wait_for, wait_until_failing, wait_until_running};

@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "not every binary needs all of it")]
 
 pub mod door;
+pub mod registry;
+pub mod tls;
+pub mod views;
 
 use catalog::Catalog;
 use embedded_clickhouse::{Engine, QueryOptions, Server};

@@ -1,0 +1,23 @@
+//! PagerDuty, version 3: `X-PagerDuty-Signature: v1=<hex>,v1=<hex>`, HMAC-SHA256 of the body with each secret.
+//!
+//! Source: PagerDuty's documentation, "Verifying Signatures".
+
+use super::{Delivery, Refused, Scheme, fields, plain, signed_hex};
+use crate::secret::Secret;
+
+const HEADER: &str = "x-pagerduty-signature";
+
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "pagerduty",
+    description: "PagerDuty's X-PagerDuty-Signature",
+    sources: &["pagerduty"],
+    general: false,
+    header: Some(HEADER),
+    secret: plain,
+    check,
+};
+
+fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+    let header = delivery.header(HEADER)?;
+    signed_hex(HEADER, fields(header, "v1"), &[delivery.body], secrets, "v1=<hex>")
+}

@@ -1,0 +1,24 @@
+//! HCP Terraform: `X-TFE-Notification-Signature` is the hexadecimal HMAC-SHA512 of the body.
+//!
+//! Source: HashiCorp's documentation, "Workspace notifications", "Notification Authenticity".
+
+use super::{Delivery, Refused, Scheme, of, signed_hex};
+use crate::secret::Secret;
+use ring::hmac::HMAC_SHA512;
+
+const HEADER: &str = "x-tfe-notification-signature";
+
+pub(super) const SCHEME: Scheme = Scheme {
+    name: "terraform",
+    description: "HCP Terraform's X-TFE-Notification-Signature",
+    sources: &["terraform"],
+    general: false,
+    header: Some(HEADER),
+    secret: |text| of(HMAC_SHA512, text),
+    check,
+};
+
+fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+    let signature = delivery.header(HEADER)?;
+    signed_hex(HEADER, std::iter::once(signature), &[delivery.body], secrets, "<hex>")
+}

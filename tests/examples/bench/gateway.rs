@@ -1,0 +1,211 @@
+//! The gateway on a real broker: signed deliveries against what the same broker takes from a bare producer, in the same
+//! run; then how long an answer takes at half of what it took.
+//!
+//! Everything shares the machine's cores: the broker, the gateway, and who sends.
+
+use crate::median;
+use ::gateway::verify::scheme;
+use ::gateway::{Acknowledge, Gateway, GatewaySettings, Hook, Pages, Proof, RawLog};
+use ::kafka::KafkaSettings;
+use ::kafka::acknowledged::AcknowledgedSender;
+use ::kafka::admin::Admin;
+use ::kafka::raw::RawSender;
+use generate::Options;
+use model::Text;
+use model::raw::RawRecord;
+use ring::hmac;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use test_broker::{Cluster, Settings};
+
+const SECRET: &str = "It's a Secret to Everybody";
+/// Connections that send as fast as they are answered, and how many requests each has under way.
+const CONNECTIONS: usize = 8;
+const PIPELINED: usize = 64;
+/// Connections that send by the clock, one request at a time.
+const PACED: usize = 256;
+const PACED_FOR: Duration = Duration::from_secs(10);
+/// Rounds of both, in turn.
+const ROUNDS: usize = 3;
+
+struct TopicLog(AcknowledgedSender);
+
+impl RawLog for TopicLog {
+    fn append(&self, record: RawRecord, acknowledge: Acknowledge) {
+        self.0.send(&record, acknowledge);
+    }
+    fn unready(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Measures. `None` where there is no broker.
+pub fn measure() -> Option<Value> {
+    if !test_broker::is_available() {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).expect("a broker");
+    let settings = KafkaSettings::new(cluster.bootstrap(), "gateway.", "bench");
+    let specs = settings.topics.specs(1, ["github"]);
+    Admin::new(&settings).unwrap().create(&specs.iter().collect::<Vec<_>>(), 1).unwrap();
+    let options = Options { services: 50, days: 90, ..Options::default() };
+    let records: Vec<RawRecord> =
+        generate::generate(&options).filter(|record| record.source.as_str() == "github").collect();
+    let bytes = records.iter().map(|record| record.body.len()).sum::<usize>() / records.len();
+    let requests: Vec<Vec<u8>> = records.iter().enumerate().map(|(at, record)| request(record, at)).collect();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut hooks = GatewaySettings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    hooks.rate_per_s = 10_000_000;
+    let github = scheme("github").unwrap();
+    let proof = Proof { scheme: github, secrets: vec![(github.secret)(SECRET).unwrap()], topics: Vec::new() };
+    hooks.hooks.insert("github".to_owned(), Hook { source: Text::new("github"), proof });
+    let log = Arc::new(TopicLog(AcknowledgedSender::new(&settings).unwrap()));
+    let pages = Pages { metrics: Arc::new(|_| String::new()), metrics_type: "text/plain" };
+
+    let (mut bare, mut taken) = (Vec::new(), Vec::new());
+    let mut paced = Vec::new();
+    for round in 0..ROUNDS {
+        eprintln!("measuring: the gateway, round {} of {ROUNDS}", round + 1);
+        bare.push(bare_producer(&settings, &records));
+        // Deliveries are known by the round before: each round has a gateway of its own.
+        let gateway = runtime.block_on(Gateway::start(&hooks, log.clone(), pages.clone())).unwrap();
+        taken.push(as_fast_as_possible(gateway.address(), &requests));
+        runtime.block_on(gateway.stop());
+        let gateway = runtime.block_on(Gateway::start(&hooks, log.clone(), pages.clone())).unwrap();
+        paced.push(by_the_clock(gateway.address(), &requests, taken[round] / 2.0));
+        runtime.block_on(gateway.stop());
+    }
+    let (bare, taken) = (median(bare), median(taken));
+    let p99 = median(paced.iter().map(|latencies| percentile(latencies, 0.99)).collect());
+    let p50 = median(paced.iter().map(|latencies| percentile(latencies, 0.5)).collect());
+    Some(json!({
+        "tables": [{
+            "title": format!(
+                "Gateway: {} signed GitHub deliveries of {bytes} bytes, scrubbed, acks=all (medians of {ROUNDS})",
+                records.len()
+            ),
+            "columns": ["run", "per second", "of bare", "p50 ms", "p99 ms"],
+            "rows": [
+                ["bare producer", bare.round() as u64, 1, null, null],
+                ["gateway", taken.round() as u64, taken / bare, null, null],
+                ["gateway at half of that", (taken / 2.0).round() as u64, taken / bare / 2.0, p50, p99],
+            ],
+        }],
+        "limits": [
+            {"name": "gateway: times as long as a bare producer", "value": bare / taken, "limit": 2.0},
+            {"name": "gateway: p99 at half, ms", "value": p99, "limit": 50.0},
+        ],
+    }))
+}
+
+/// A delivery as GitHub sends it.
+fn request(record: &RawRecord, at: usize) -> Vec<u8> {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), &record.body);
+    let hex = tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let event = record.header("x-github-event").unwrap_or("push");
+    let head = format!(
+        "POST /v1/hooks/github HTTP/1.1\r\nhost: hooks.acme.com\r\nuser-agent: GitHub-Hookshot/0a1b2c3\r\naccept: */*\r\n\
+         content-type: application/json\r\nx-github-delivery: {at:08x}-cc78-11e3-81ab-4c9367dc0958\r\nx-github-event: {event}\r\n\
+         x-hub-signature-256: sha256={hex}\r\ncontent-length: {}\r\n\r\n",
+        record.body.len()
+    );
+    [head.as_bytes(), &record.body].concat()
+}
+
+fn bare_producer(settings: &KafkaSettings, records: &[RawRecord]) -> f64 {
+    let sender = RawSender::new(settings).unwrap();
+    let started = Instant::now();
+    records.iter().for_each(|record| sender.send(record).unwrap());
+    sender.finish().unwrap();
+    records.len() as f64 / started.elapsed().as_secs_f64()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
+/// Reads answers, which must all be 202. Every answer of this kind has the same length.
+fn answers(stream: &mut TcpStream, count: usize, length: &mut usize) {
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut held, mut left) = (Vec::new(), count);
+    while left > 0 {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "the connection ended");
+        held.extend_from_slice(&buffer[..read]);
+        if *length == 0 {
+            let Some(end) = held.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            *length = end + 4 + "{\"status\":\"accepted\"}\n".len();
+        }
+        let whole = (held.len() / *length).min(left);
+        for answer in held[..whole * *length].chunks(*length) {
+            assert!(answer.starts_with(b"HTTP/1.1 202 "), "{}", String::from_utf8_lossy(answer));
+        }
+        held.drain(..whole * *length);
+        left -= whole;
+    }
+    assert!(held.is_empty());
+}
+
+fn as_fast_as_possible(address: SocketAddr, requests: &[Vec<u8>]) -> f64 {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for share in requests.chunks(requests.len().div_ceil(CONNECTIONS)) {
+            scope.spawn(move || {
+                let (mut stream, mut length) = (connect(address), 0);
+                for some in share.chunks(PIPELINED) {
+                    stream.write_all(&some.concat()).unwrap();
+                    answers(&mut stream, some.len(), &mut length);
+                }
+            });
+        }
+    });
+    requests.len() as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Latencies in milliseconds, each from when its request was due: a wait for the one before counts.
+fn by_the_clock(address: SocketAddr, requests: &[Vec<u8>], per_s: f64) -> Vec<f64> {
+    let each = Duration::from_secs_f64(PACED as f64 / per_s);
+    let count = (PACED_FOR.as_secs_f64() / each.as_secs_f64()) as usize;
+    let start = Instant::now() + Duration::from_millis(500);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = requests
+            .chunks(requests.len() / PACED)
+            .take(PACED)
+            .enumerate()
+            .map(|(client, share)| {
+                scope.spawn(move || {
+                    let (mut stream, mut length) = (connect(address), 0);
+                    let offset = each.mul_f64(client as f64 / PACED as f64);
+                    let mut latencies = Vec::with_capacity(count);
+                    for (at, request) in share.iter().take(count).enumerate() {
+                        let due = start + offset + each.mul_f64(at as f64);
+                        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                        stream.write_all(request).unwrap();
+                        answers(&mut stream, 1, &mut length);
+                        latencies.push((Instant::now() - due).as_secs_f64() * 1_000.0);
+                    }
+                    latencies
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
+}
+
+fn percentile(latencies: &[f64], part: f64) -> f64 {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() as f64 * part).ceil() as usize).clamp(1, sorted.len()) - 1]
+}
