@@ -275,3 +275,12 @@ fn a_program_is_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Program>();
 }
+
+#[test]
+fn every_preset_compiles_and_is_found_by_its_name() {
+    for preset in streamgauge_mapping::PRESETS {
+        Program::compile(preset.code).unwrap_or_else(|mistake| panic!("{}: {mistake}", preset.name));
+        assert_eq!(streamgauge_mapping::preset(preset.name).unwrap().code, preset.code);
+    }
+    assert!(streamgauge_mapping::preset("none").is_none());
+}

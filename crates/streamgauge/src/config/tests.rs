@@ -98,10 +98,12 @@ fn a_mistake_names_its_place_and_the_remedy() {
 #[test]
 fn sources_are_added_and_a_mistake_in_a_mapping_is_named_with_its_place() {
     let text = "[sources.deploybot]\nmap = '{id: .id}'\ntime_zone = \"Europe/Berlin\"\n[sources.octopus]\n\
-                [sources.other]\nuse = \"octopus\"\n[kafka]\nbrokers = \"b:9092\"\ntopics.deploybot = [\"deploys\"]";
+                [sources.other]\nuse = \"octopus\"\n[kafka]\nbrokers = \"b:9092\"\ntopics.deploybot = [\"deploys\"]\n\
+                [gateway.hooks.deploybot]\nscheme = \"bearer\"";
     let settings = read(text, &[]).unwrap();
     assert_eq!(settings.mappings.names().collect::<Vec<_>>(), ["deploybot", "octopus", "other"]);
     assert_eq!(settings.kafka.unwrap().source_of("deploys"), Some("deploybot"));
+    assert!(settings.gateway.hooks.contains_key("deploybot"));
     check_error(
         "[sources.a]\nmap = '''\n{id: .id}\n| foo'''",
         &[],
