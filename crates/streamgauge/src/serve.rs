@@ -69,7 +69,9 @@ fn on_kafka(settings: &Settings, brokers: &KafkaSettings, hooks: &GatewaySetting
 fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings) -> anyhow::Result<()> {
     let mut sources: BTreeSet<&str> = hooks.hooks.values().map(|hook| hook.source.as_str()).collect();
     if hooks.events.is_some() {
-        sources.extend(gateway::cloudevents::sources());
+        gateway::cloudevents::sources().for_each(|source| {
+            sources.insert(source);
+        });
     }
     let wanted: BTreeSet<String> = sources.iter().map(|source| brokers.topics.raw(source)).collect();
     let mut specs = brokers.topics.specs(1, sources.iter().copied());
