@@ -26,6 +26,10 @@ const RIGHT: &str = "$!right";
 /// Filters that hand values on and work through none.
 const PASSING: &[&str] = &["error_empty", "first", "last", "limit", "path", "path_value", "range", "skip"];
 
+/// How deep terms may lie in each other, all definitions of a program added: so deep a call may go, and an ordinary
+/// stack must hold it.
+const MAX_NESTING: usize = 200;
+
 type Tree<'s> = Term<&'s str>;
 
 /// The state of one rewriting.
@@ -35,6 +39,11 @@ pub(crate) struct Rewriting<'s> {
     open: Vec<(&'s str, usize)>,
     /// The texts that are written out.
     pub(crate) texts: Vec<&'s str>,
+    /// How deep the place lies in its definition, and the deepest place of it so far.
+    depth: usize,
+    deepest: usize,
+    /// The depths of all definitions added: none calls itself, so no call lies deeper.
+    nesting: usize,
     /// What cannot be: the place, and why.
     pub(crate) refused: Option<(&'s str, String)>,
 }
@@ -43,8 +52,19 @@ impl<'s> Rewriting<'s> {
     /// A definition whose every call is paid for.
     pub(crate) fn definition(&mut self, def: Def<&'s str>) -> Def<&'s str> {
         self.open.push((def.name, def.args.len()));
+        let around = (std::mem::take(&mut self.depth), std::mem::take(&mut self.deepest));
         let body = then(call(STEP), self.term(def.body));
+        self.nesting += self.deepest;
+        (self.depth, self.deepest) = around;
         self.open.pop();
+        if self.nesting > MAX_NESTING {
+            let why = format!(
+                "what lies in each other, definitions after each other, is {} deep by here; at most {MAX_NESTING} is run: \
+                 use fewer steps after each other",
+                self.nesting
+            );
+            self.refuse(def.name, why);
+        }
         Def { name: def.name, args: def.args, body }
     }
 
@@ -57,7 +77,15 @@ impl<'s> Rewriting<'s> {
     }
 
     /// A term that pays.
-    pub(crate) fn term(&mut self, term: Tree<'s>) -> Tree<'s> {
+    fn term(&mut self, term: Tree<'s>) -> Tree<'s> {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        let paid = self.paid(term);
+        self.depth -= 1;
+        paid
+    }
+
+    fn paid(&mut self, term: Tree<'s>) -> Tree<'s> {
         match term {
             Term::Id | Term::Num(_) | Term::Var(_) | Term::Break(_) => term,
             Term::Recurse => then(term, call(STEP)),

@@ -20,13 +20,10 @@ macro_rules! presets {
 
 presets![
     "flagger",
-    "flagsmith",
-    "gerrit",
     "google_deploy",
     "google_monitoring",
     "newrelic",
     "octopus",
-    "pulumi",
     "rootly",
     "spinnaker",
     "statuspage",

@@ -102,8 +102,8 @@ impl Program {
                 Mistake::at(code, place, format!("{} is expected, not {found}", expected.as_str()))
             })
         })?;
-        let mut library = Rewriting::default();
-        let definitions: Vec<_> = scope::definitions().map(|def| library.definition(def)).collect();
+        let definitions: Vec<_> =
+            scope::definitions().map(|def| Rewriting::default().definition(def)).collect();
         let mut rewriting = Rewriting::default();
         let main = rewriting.definition(Def { name: MAIN, args: Vec::new(), body: term });
         if let Some(mistake) = rewriting.mistake(code) {

@@ -37,7 +37,6 @@ pub const KEPT_HEADERS: &[&str] = &[
     "content-type",
     "environment",
     "idempotency-key",
-    "pulumi-webhook-kind",
     "repo",
     "request-id",
     "sentry-hook-resource",
