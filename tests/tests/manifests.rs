@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CORE: &[&str] = &["catalog", "correlate", "generate", "model", "sources", "topology", "windows"];
+const CORE: &[&str] =
+    &["catalog", "correlate", "generate", "mapping", "model", "sources", "topology", "windows"];
 
 /// Crates that bring threads, sockets, files, engines, configuration, log output or entropy.
 const SHELL_CRATES: &[&str] = &[

@@ -19,6 +19,7 @@ use model::event::{
 };
 use model::raw::RawRecord;
 use model::{EventBody, RepoName, Sha, Text, Timestamp};
+use std::collections::BTreeSet;
 
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
@@ -147,6 +148,8 @@ fn maybe_date(node: &Node<'_>, path: &str) -> Result<Option<Timestamp>, Refusal>
 fn refs_changed(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     let changes = delivery.body.items("changes")?;
     let mut events = Vec::new();
+    // Branches that end in one commit tell it once.
+    let mut heads = BTreeSet::new();
     for change in &changes {
         let after = change.sha("toHash")?;
         if after.is_zero() || change.maybe_text("type")? == Some("DELETE") {
@@ -159,7 +162,10 @@ fn refs_changed(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>, Refusal> 
         match reference.strip_prefix("refs/tags/") {
             Some(name) => events.push(tag(delivery, name, &after)?),
             // Commits are listed for the push as a whole: of several branches nobody can say whose they are.
-            None => events.append(&mut branch(delivery, change, reference, after, changes.len() == 1)?),
+            None => {
+                let alone = changes.len() == 1;
+                events.append(&mut branch(delivery, change, reference, after, alone, &mut heads)?);
+            }
         }
     }
     if events.is_empty() { Err(Refusal::drop("ref_deleted")) } else { Ok(events) }
@@ -171,6 +177,7 @@ fn branch(
     reference: &str,
     after: Sha,
     alone: bool,
+    heads: &mut BTreeSet<(Sha, bool)>,
 ) -> Result<Vec<DeliveryEvent>, Refusal> {
     let at = date(delivery)?;
     let from = change.maybe_text("fromHash")?;
@@ -195,7 +202,9 @@ fn branch(
         && !shas.contains(&after)
     {
         let conducts = before.as_ref().is_some_and(|before| !is_child(&head, before));
-        events.push(commit(delivery, &head, at, conducts)?);
+        if heads.insert((after.clone(), conducts)) {
+            events.push(commit(delivery, &head, at, conducts)?);
+        }
     }
     let about = format!("push:{reference}:{}:{after}", from.unwrap_or("new"));
     let push = Push {

@@ -21,9 +21,12 @@ pub(crate) const FACTS: Facts = Facts {
 
 /// Reads one canonical event.
 pub(crate) fn read(record: &RawRecord, _: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
-    from_slice(node::unmarked(&record.body))
-        .map(|event| vec![event])
-        .map_err(|error| refusal(&record.body, &error))
+    event(&record.body).map(|event| vec![event])
+}
+
+/// The event of a JSON text.
+pub(crate) fn event(text: &[u8]) -> Result<DeliveryEvent, Refusal> {
+    from_slice(node::unmarked(text)).map_err(|error| refusal(text, &error))
 }
 
 fn refusal(body: &[u8], error: &EventError) -> Refusal {

@@ -37,6 +37,7 @@ mod jenkins;
 mod jira;
 mod kubernetes;
 mod launchdarkly;
+mod mapped;
 mod message;
 mod node;
 mod object;
@@ -60,6 +61,7 @@ mod trivy;
 mod unleash;
 
 pub use facts::{FEEDS, Facts, Feed, SHARED_DROP, feed};
+pub use mapped::{Mapped, Mappings};
 use model::event::DeliveryEvent;
 use model::raw::{MAX_BODY_BYTES, RawRecord};
 use model::{Span, Text};
@@ -103,6 +105,8 @@ pub const REASONS: &[&str] = &[
     "bad_time",
     "invalid",
     "malformed",
+    "mapping_error",
+    "mapping_limit",
     "missing_field",
     "missing_header",
     "skew",
@@ -141,11 +145,25 @@ pub struct SourceSettings {
     pub max_future: Span,
     /// The IANA zone of times that come without one. Without this setting they are rejected.
     pub default_time_zone: Option<String>,
+    /// The sources that the configuration adds.
+    pub mappings: Mappings,
 }
 
 impl Default for SourceSettings {
     fn default() -> Self {
-        Self { max_future: Span::from_minutes(10), default_time_zone: None }
+        Self { max_future: Span::from_minutes(10), default_time_zone: None, mappings: Mappings::default() }
+    }
+}
+
+impl SourceSettings {
+    /// Whether records of that source can be read.
+    pub fn knows(&self, name: &str) -> bool {
+        source(name).is_some() || self.mappings.get(name).is_some()
+    }
+
+    /// The names of all sources: those that are built in, then those that the configuration adds.
+    pub fn names(&self) -> Vec<&str> {
+        SOURCES.iter().map(|source| source.name).chain(self.mappings.names()).collect()
     }
 }
 
@@ -223,14 +241,18 @@ pub fn read(record: &RawRecord, settings: &SourceSettings) -> Outcome {
     }
 }
 
+/// What reads a record.
+enum Found<'a> {
+    BuiltIn(&'static Source),
+    Mapped(&'a Mapped),
+}
+
 fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal> {
     let name = record.source.as_str();
-    let source = source(name).ok_or_else(|| {
-        let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
-        Refusal::reject(
-            "unknown_source",
-            format!("no source is called {name:?}; there are {}", known.join(", ")),
-        )
+    let found = source(name).map(Found::BuiltIn);
+    let found = found.or_else(|| settings.mappings.get(name).map(Found::Mapped)).ok_or_else(|| {
+        let known = settings.names().join(", ");
+        Refusal::reject("unknown_source", format!("no source is called {name:?}; there are {known}"))
     })?;
     if record.body.len() > MAX_BODY_BYTES {
         let bytes = record.body.len();
@@ -255,7 +277,10 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
             bounded(header.as_str(), value, MAX_NAME_BYTES)?;
         }
     }
-    let events = (source.read)(record, settings)?;
+    let events = match found {
+        Found::BuiltIn(source) => (source.read)(record, settings)?,
+        Found::Mapped(mapped) => mapped.read(record, settings)?,
+    };
     for event in &events {
         check(event, name, settings)?;
     }

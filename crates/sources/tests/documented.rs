@@ -32,8 +32,20 @@ fn every_documented_payload_becomes_what_its_golden_says() {
 fn every_folder_of_payloads_is_a_source() {
     for entry in std::fs::read_dir(payload_folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(SOURCES.iter().any(|source| source.name == name), "{name} is no source");
+        assert!(common::settings().knows(&name), "{name} is no source");
     }
+}
+
+#[test]
+fn every_preset_has_payloads_and_says_what_it_was_made_from() {
+    for preset in mapping::PRESETS {
+        assert!(payload_folder().join(preset.name).is_dir(), "{} has no payloads", preset.name);
+        let head: String = preset.code.lines().take_while(|line| line.starts_with('#')).collect();
+        assert!(head.contains("Source: "), "{} does not say its source", preset.name);
+    }
+    assert!(mapping::PRESETS.is_sorted_by_key(|preset| preset.name));
+    let own: Vec<_> = SOURCES.iter().map(|source| source.name).collect();
+    assert!(mapping::PRESETS.iter().all(|preset| !own.contains(&preset.name)));
 }
 
 /// Only those are refused whose name says that they should be.

@@ -115,6 +115,9 @@ pub fn run(
 ) -> anyhow::Result<u8> {
     let stages = crate::kafka_run::stages(&command.stages)?;
     let mut findings = Findings::default();
+    for name in settings.mappings.names() {
+        findings.ok(format!("source {name}"), "its mapping compiles");
+    }
     let published = match &settings.kafka {
         Some(brokers) => {
             registry::check(brokers, &stages, &mut findings);

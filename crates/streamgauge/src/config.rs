@@ -7,6 +7,7 @@ pub mod connections;
 mod file;
 pub mod gateway;
 pub mod keys;
+pub mod sources;
 
 use crate::failure::wrong;
 use anyhow::Context;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub telemetry: Option<SocketAddr>,
     /// `telemetry.otlp_endpoint`: the collector that gets spans; `None`: nothing is traced.
     pub collector: Option<String>,
+    /// `sources`: those that are added to the built-in ones.
+    pub mappings: ::sources::Mappings,
     /// `gateway`: which hooks there are.
     pub gateway: gateway::GatewayConfig,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
@@ -105,10 +108,10 @@ impl Settings {
             .context("configuration")?;
         let file: File =
             merged.try_deserialize().map_err(|error| wrong(format!("configuration {name}: {error}")))?;
-        Self::validated(file, &origins)
+        Self::validated(file, &origins, Path::new(name).parent().unwrap_or(Path::new("")))
     }
 
-    fn validated(file: File, at: &Origins) -> anyhow::Result<Self> {
+    fn validated(file: File, at: &Origins, folder: &Path) -> anyhow::Result<Self> {
         let profile =
             word(at, "profile", file.profile, Profile::from_word, Profile::ALL, Profile::Streamgauge)?;
         let mut definitions = match profile {
@@ -186,6 +189,7 @@ impl Settings {
         choice(at, "privacy.people", file.privacy.people, &[("drop", ())])?;
         choice(at, "retain", file.retain, &[("all", ())])?;
         let bands = bands(at, file.reporting.bands.as_deref())?;
+        let mappings = sources::mappings(at, folder, file.sources)?;
         Ok(Self {
             definitions,
             stated: at.decides(),
@@ -196,8 +200,9 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
-            gateway: gateway::gateway(at, file.gateway)?,
-            kafka: connections::kafka(at, file.kafka)?,
+            gateway: gateway::gateway(at, file.gateway, &mappings)?,
+            kafka: connections::kafka(at, file.kafka, &mappings)?,
+            mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,
             listen: listen(at, file.listen.as_deref())?,
             telemetry: telemetry(at, file.telemetry.listen.as_deref())?,

@@ -14,6 +14,7 @@ use crate::ownership::Ownership;
 use anyhow::Context;
 use model::Definitions;
 use model::raw::{DeadLetter, RawRecord};
+use sources::SourceSettings;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +65,13 @@ impl Pipeline {
         let stored = Ownership::stored(&log)?;
         let wanted = stored.with_file(settings.catalog.as_deref())?;
         begin_generation_if_needed(&log, &folder, &definitions, partitions)?;
-        let topology = restore(&log, &stored, &definitions, partitions)?;
+        let topology = restore(
+            &log,
+            &stored,
+            &source_settings(&definitions, &settings.mappings),
+            &definitions,
+            partitions,
+        )?;
         let topology = Arc::new(Mutex::new(topology));
         let clickhouse = ClickHouse::embedded(folder.path(), listen, explain::routes(topology.clone()))?;
         folder.announce(clickhouse.url())?;
@@ -310,12 +317,13 @@ fn begin_generation_if_needed(
 fn restore(
     log: &EventLog,
     ownership: &Ownership,
+    sources: &SourceSettings,
     definitions: &Definitions,
     partitions: u32,
 ) -> anyhow::Result<Topology> {
     let catalog = Arc::new(ownership.catalog(definitions)?);
     let mut topology = Topology::new(definitions.clone(), catalog, partitions);
-    topology.set_source_settings(source_settings(definitions));
+    topology.set_source_settings(sources.clone());
     for entry in log.state() {
         let (task, entry) = entry?;
         let task =

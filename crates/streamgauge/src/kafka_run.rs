@@ -61,7 +61,7 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     let plan = Plan {
         settings: brokers.clone(),
         definitions: settings.definitions.clone(),
-        sources: source_settings(&settings.definitions),
+        sources: source_settings(&settings.definitions, &settings.mappings),
         read_catalog: catalog_reader(settings),
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),

@@ -8,7 +8,7 @@ use crate::import::now;
 use anyhow::Context;
 use model::raw::{MAX_BODY_BYTES, Origin, RawRecord};
 use model::{Definitions, Text, Timestamp};
-use sources::{Outcome, SourceSettings};
+use sources::{Mappings, Outcome, SourceSettings};
 use std::io::{Read, Write};
 
 /// Writes events as JSON lines to `out`, and what was dropped or rejected to stderr. Exit code 2 when anything
@@ -17,7 +17,8 @@ use std::io::{Read, Write};
 /// # Errors
 /// Exit code 2: an unknown source, a header that is none, a file that cannot be read.
 pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) -> anyhow::Result<u8> {
-    check_source(&command.source)?;
+    let read_by = source_settings(&settings.definitions, &settings.mappings);
+    check_source(&command.source, &read_by)?;
     let headers = command.headers.iter().map(|text| header(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let received_at = match &command.received_at {
         None => now(),
@@ -31,7 +32,7 @@ pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) 
         received_at,
         origin: Origin { topic: Text::new(&name), partition: 0, offset },
     };
-    let settings = source_settings(&settings.definitions);
+    let settings = read_by;
     let mut rejected = false;
     let mut reader = lines::open(&command.file)?;
     if command.ndjson {
@@ -62,8 +63,12 @@ pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) 
 }
 
 /// The settings of every source that the configuration decides.
-pub fn source_settings(definitions: &Definitions) -> SourceSettings {
-    SourceSettings { max_future: definitions.max_future, ..SourceSettings::default() }
+pub fn source_settings(definitions: &Definitions, mappings: &Mappings) -> SourceSettings {
+    SourceSettings {
+        max_future: definitions.max_future,
+        mappings: mappings.clone(),
+        ..SourceSettings::default()
+    }
 }
 
 fn show(
@@ -90,12 +95,12 @@ fn show(
     }
 }
 
-fn check_source(name: &str) -> anyhow::Result<()> {
-    if sources::source(name).is_some() {
+fn check_source(name: &str, settings: &SourceSettings) -> anyhow::Result<()> {
+    if settings.knows(name) {
         return Ok(());
     }
-    let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
-    Err(wrong(format!("--source {name}: there is no such source (known: {})", known.join(", "))))
+    let known = settings.names().join(", ");
+    Err(wrong(format!("--source {name}: there is no such source (known: {known})")))
 }
 
 fn header(text: &str) -> anyhow::Result<(Text, String)> {

@@ -67,10 +67,11 @@ fn on_kafka(settings: &Settings, brokers: &KafkaSettings, hooks: &GatewaySetting
 
 /// The topics of the hooks' sources must be there: else every delivery would be answered 503.
 fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings) -> anyhow::Result<()> {
-    let named = hooks.hooks.values().filter_map(|hook| sources::source(hook.source.as_str()));
-    let mut sources: BTreeSet<&'static str> = named.map(|source| source.name).collect();
+    let mut sources: BTreeSet<&str> = hooks.hooks.values().map(|hook| hook.source.as_str()).collect();
     if hooks.events.is_some() {
-        sources.extend(gateway::cloudevents::sources());
+        gateway::cloudevents::sources().for_each(|source| {
+            sources.insert(source);
+        });
     }
     let wanted: BTreeSet<String> = sources.iter().map(|source| brokers.topics.raw(source)).collect();
     let mut specs = brokers.topics.specs(1, sources.iter().copied());

@@ -7,7 +7,23 @@ use model::raw::{Origin, RawRecord};
 use model::{DeliveryEvent, Text, Timestamp};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use streamgauge_sources::{Outcome, SourceSettings, read};
+use std::sync::LazyLock;
+use streamgauge_sources::{Mapped, Mappings, Outcome, SourceSettings, read};
+
+/// Every preset, as a source of its own name.
+static PRESETS: LazyLock<Mappings> = LazyLock::new(|| {
+    let mapped = |preset: &mapping::Preset| {
+        let program = mapping::Program::compile(preset.code)
+            .unwrap_or_else(|mistake| panic!("preset {}: {mistake}", preset.name));
+        (preset.name.to_owned(), Mapped { program, time_zone: None })
+    };
+    Mappings::new(mapping::PRESETS.iter().map(mapped).collect())
+});
+
+/// The settings of these tests: every preset is a source.
+pub fn settings() -> SourceSettings {
+    SourceSettings { mappings: PRESETS.clone(), ..SourceSettings::default() }
+}
 
 /// When every record of these tests was received.
 pub fn received_at() -> Timestamp {
@@ -25,7 +41,7 @@ pub fn record(source: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) ->
 }
 
 pub fn outcome(source: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
-    read(&record(source, headers, body), &SourceSettings::default())
+    read(&record(source, headers, body), &settings())
 }
 
 /// The events; anything else fails the test.
@@ -169,7 +185,7 @@ pub fn deliveries() -> Vec<Delivery> {
                 .collect(),
             settings: SourceSettings {
                 default_time_zone: part("time_zone").as_str().map(str::to_owned),
-                ..SourceSettings::default()
+                ..settings()
             },
             body: body.as_str().map_or_else(|| body.to_string(), str::to_owned).into_bytes(),
         }

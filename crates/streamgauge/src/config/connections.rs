@@ -8,6 +8,7 @@ use kafka::KafkaSettings;
 use kafka::registry::RegistrySettings;
 use kafka::wire::Format;
 use serde::Deserialize;
+use sources::{Mappings, SourceSettings};
 use std::collections::BTreeMap;
 use std::fmt;
 use warehouse::{Client, Database, Target};
@@ -130,7 +131,7 @@ impl ClickHouseServer {
 }
 
 /// Reads `[kafka]`.
-pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettings>> {
+pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Result<Option<KafkaSettings>> {
     let Some(brokers) = file.brokers.filter(|brokers| !brokers.trim().is_empty()) else { return Ok(None) };
     let prefix = file.prefix.unwrap_or_else(|| "streamgauge.".to_owned());
     if prefix.is_empty() || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
@@ -141,8 +142,9 @@ pub fn kafka(at: &Origins, file: KafkaFile) -> anyhow::Result<Option<KafkaSettin
     }
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     for (source, topics) in file.topics {
-        if sources::source(&source).is_none() {
-            let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
+        let sources = SourceSettings { mappings: mappings.clone(), ..SourceSettings::default() };
+        if !sources.knows(&source) {
+            let known = sources.names();
             let key = format!("kafka.topics.{source}");
             return Err(
                 at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))

@@ -32,6 +32,7 @@ pub struct File {
     pub privacy: Privacy,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub sources: BTreeMap<String, super::sources::SourceFile>,
     pub gateway: super::gateway::GatewayFile,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,

@@ -9,6 +9,7 @@ use gateway::verify::{SCHEMES, Scheme, default_scheme, scheme};
 use gateway::{GatewaySettings, Hook, Proof};
 use model::Text;
 use serde::Deserialize;
+use sources::{Mappings, SourceSettings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -60,7 +61,7 @@ pub struct HookConfig {
 }
 
 /// Reads `[gateway]`.
-pub fn gateway(at: &Origins, file: GatewayFile) -> anyhow::Result<GatewayConfig> {
+pub fn gateway(at: &Origins, file: GatewayFile, mappings: &Mappings) -> anyhow::Result<GatewayConfig> {
     let listen = file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listen = listen.parse().map_err(|_| {
         let what = format!("{listen:?} is not an address with a port, as in 127.0.0.1:8080 or 0.0.0.0:8080");
@@ -83,8 +84,9 @@ pub fn gateway(at: &Origins, file: GatewayFile) -> anyhow::Result<GatewayConfig>
             ));
         }
         let source = hook.source.clone().unwrap_or_else(|| name.clone());
-        if sources::source(&source).is_none() {
-            let known: Vec<&str> = sources::SOURCES.iter().map(|source| source.name).collect();
+        let sources = SourceSettings { mappings: mappings.clone(), ..SourceSettings::default() };
+        if !sources.knows(&source) {
+            let known = sources.names();
             let key = if hook.source.is_some() { format!("{key}.source") } else { key };
             return Err(
                 at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))

@@ -306,6 +306,25 @@ pub const KEYS: &[Key] = &[
     ),
     key("scopes.labels.*", Kind::List, "", "A deployment label that makes scopes, with its allowed values."),
     key(
+        "sources.*.map",
+        Kind::Text,
+        "",
+        "A source of that name: a jq program that makes canonical events of its records.",
+    ),
+    key("sources.*.map_file", Kind::Text, "", "The file of such a program; relative to this one."),
+    key(
+        "sources.*.time_zone",
+        Kind::Text,
+        "",
+        "The IANA zone of times that come without one; else such times are rejected.",
+    ),
+    key(
+        "sources.*.use",
+        Kind::Text,
+        "",
+        "A program that comes with Streamgauge [default, where no program is given: the source's name].",
+    ),
+    key(
         "telemetry.listen",
         Kind::Text,
         "127.0.0.1:9464",

@@ -96,6 +96,34 @@ fn a_mistake_names_its_place_and_the_remedy() {
 }
 
 #[test]
+fn sources_are_added_and_a_mistake_in_a_mapping_is_named_with_its_place() {
+    let text = "[sources.deploybot]\nmap = '{id: .id}'\ntime_zone = \"Europe/Berlin\"\n[sources.octopus]\n\
+                [sources.other]\nuse = \"octopus\"\n[kafka]\nbrokers = \"b:9092\"\ntopics.deploybot = [\"deploys\"]\n\
+                [gateway.hooks.deploybot]\nscheme = \"bearer\"";
+    let settings = read(text, &[]).unwrap();
+    assert_eq!(settings.mappings.names().collect::<Vec<_>>(), ["deploybot", "octopus", "other"]);
+    assert_eq!(settings.kafka.unwrap().source_of("deploys"), Some("deploybot"));
+    assert!(settings.gateway.hooks.contains_key("deploybot"));
+    check_error(
+        "[sources.a]\nmap = '''\n{id: .id}\n| foo'''",
+        &[],
+        "s.toml:2:1: `sources.a.map`: line 2, column 3: no filter is called `foo` with 0 arguments",
+    );
+    check_error("[sources.github]\nmap = '.'", &[], "this source is built in");
+    check_error("[sources.Own]\nmap = '.'", &[], "a source's name is a part of its topic's");
+    check_error("[sources.a]\n", &[], "`sources.a`: set map or map_file, or use to one of");
+    check_error("[sources.a]\nmap = '.'\nuse = \"octopus\"", &[], "set one of map, map_file and use");
+    check_error("[sources.a]\nuse = \"octopussy\"", &[], "no mapping called \"octopussy\"");
+    check_error("[sources.a]\nmap = '.'\ntime_zone = \"Mars\"", &[], "not a time zone");
+    check_error("[sources.a]\nmap_file = \"/no/such.jq\"", &[], "/no/such.jq: ");
+    let file = std::env::temp_dir().join(format!("streamgauge-mapping-{}.jq", std::process::id()));
+    std::fs::write(&file, "# ours\n{id: .id\n").unwrap();
+    let says = format!("{}:2:1: closing brace is expected", file.display());
+    check_error(&format!("[sources.a]\nmap_file = {file:?}"), &[], &says);
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn hooks_are_read_and_what_does_not_fit_is_named_with_its_place() {
     let text =
         "[gateway.hooks.shop]\nsource = \"gitlab\"\nscheme = \"gitlab_token\"\n[gateway.hooks.incidentio]\n";
@@ -186,7 +214,10 @@ fn whole_example(secrets: &Path) -> String {
         _ => line,
     });
     let whole = made.collect::<Vec<_>>().join("\n");
-    whole.replace("/run/secrets", &secrets.display().to_string())
+    let mappings = deploy().join("mappings").display().to_string();
+    whole
+        .replace("/run/secrets", &secrets.display().to_string())
+        .replace("\"mappings", &format!("\"{mappings}"))
 }
 
 #[test]
