@@ -212,6 +212,8 @@ impl Personal {
             _ if PROSE.binary_search(&key).is_ok() => Action::Prose,
             _ => match (self.source, key) {
                 ("buildkite", "buildkite:git:commit") => Action::Line,
+                // As Google Pub/Sub pushes it.
+                (_, "data") if parent == "message" => Action::Base64,
                 ("aws", "Message") | (_, "data") => Action::Json,
                 (_, "data_base64") => Action::Base64,
                 _ => Action::Copy,

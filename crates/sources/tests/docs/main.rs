@@ -58,8 +58,15 @@ fn every_row_has_a_file_a_golden_folder_and_a_section_and_every_one_of_these_a_r
     let with_facts: BTreeSet<String> = sources_with_facts(&here("src"), "");
     assert_eq!(with_facts, of_rows.into_values().collect(), "a file with FACTS has a row, and one only");
 
+    // The presets of mappings have folders, and no row.
+    let read: BTreeSet<String> =
+        rows.iter().cloned().chain(mapping::PRESETS.iter().map(|preset| preset.name.to_owned())).collect();
     for folder in ["tests/payloads", "tests/golden"] {
-        assert_eq!(folders(&here(folder)), rows, "{folder} has a folder for each row and no other");
+        assert_eq!(
+            folders(&here(folder)),
+            read,
+            "{folder} has a folder for each row and preset and no other"
+        );
     }
     for name in &rows {
         let goldens = files(&here("tests/golden").join(name));
@@ -99,10 +106,10 @@ fn a_row_lists_what_its_payloads_tell_and_why_they_are_dropped_and_nothing_that_
         // What GitHub tells of packages may come under both of its names.
         let also = (seed.source == "ghcr").then_some("github");
         for name in [Some(seed.source.as_str()), also].into_iter().flatten() {
-            if let Outcome::Emit(events) = answered(name, &seed.headers, &seed.body) {
-                told.entry(source(name).unwrap().name)
-                    .or_default()
-                    .extend(events.iter().map(|e| e.body.type_name()));
+            if let (Outcome::Emit(events), Some(row)) =
+                (answered(name, &seed.headers, &seed.body), source(name))
+            {
+                told.entry(row.name).or_default().extend(events.iter().map(|e| e.body.type_name()));
             }
         }
     }
@@ -110,7 +117,9 @@ fn a_row_lists_what_its_payloads_tell_and_why_they_are_dropped_and_nothing_that_
     for delivery in deliveries() {
         if let Outcome::Drop(reason) = delivery.told(received_at()) {
             let word = reason.as_str();
-            let listed = word == SHARED_DROP || facts(&delivery.source).any(|facts| facts.lists(word));
+            let is_preset = source(&delivery.source).is_none();
+            let listed =
+                is_preset || word == SHARED_DROP || facts(&delivery.source).any(|facts| facts.lists(word));
             assert!(listed, "{} is dropped as {word}, which its row does not list", delivery.name.display());
         }
     }

@@ -118,7 +118,7 @@ fn sources_are_added_and_a_mistake_in_a_mapping_is_named_with_its_place() {
     check_error("[sources.a]\nmap_file = \"/no/such.jq\"", &[], "/no/such.jq: ");
     let file = std::env::temp_dir().join(format!("streamgauge-mapping-{}.jq", std::process::id()));
     std::fs::write(&file, "# ours\n{id: .id\n").unwrap();
-    let says = format!("{}:2:1: closing brace is expected", file.display());
+    let says = format!("{}:3:1: closing brace is expected", file.display());
     check_error(&format!("[sources.a]\nmap_file = {file:?}"), &[], &says);
     std::fs::remove_file(&file).unwrap();
 }
