@@ -4,9 +4,9 @@
 //! and `$source`, and neither a clock, the environment, a file nor another record; so a delivery that comes again, or
 //! in another order, tells the same.
 //!
-//! It is bounded. Programs have no recursion and no endless generator ([`scope`] says what they have), so each ends;
-//! and whatever one does is paid from a [`meter`], so each ends soon and in little memory: the syntax tree is rewritten
-//! such that every step, and the size of every value that is made, is charged ([`metered`]).
+//! It is bounded. Programs have no recursion and no endless generator (`scope` says what they have), so each ends;
+//! and whatever one does is paid from a `meter`, so each ends soon and in little memory: the syntax tree is rewritten
+//! such that every step, and the size of every value that is made, is charged (`metered`).
 //!
 //! What it gives: an event, an array or a stream of them; `{"drop": "word"}`, where the word is written out in the
 //! program, for it is counted; `error("…")` to reject the record.

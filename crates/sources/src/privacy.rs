@@ -5,7 +5,7 @@
 //! source reads: merges, reverts, the word `hotfix`. So the event made of a scrubbed record is that of the record as
 //! delivered. Addresses are also taken out of every other text.
 //!
-//! Which fields these are says [`table`]: some for every source, and a row for each source. What stays: the numbers and
+//! Which fields these are says `table`: some for every source, and a row for each source. What stays: the numbers and
 //! opaque ids of accounts (a comment's author is compared with the pull request's), and names that belong to
 //! something else, such as the owner in a repository's name or a name in a branch.
 //!

@@ -2,7 +2,7 @@
 
 use super::text;
 
-/// What a source's payloads say of people, beside [`PEOPLE`], [`PROSE`] and [`KEPT`].
+/// What a source's payloads say of people, beside `PEOPLE`, `PROSE` and `KEPT`.
 ///
 /// A field is named by its key, or by the key of the object (or list) that it lies in and its own: `labels.title`.
 #[derive(Debug, Clone, Copy)]
