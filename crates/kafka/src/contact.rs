@@ -160,7 +160,11 @@ impl ClientContext for Contact {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         // Which topic a transaction may not take in is said nowhere else.
         if let Some((_, refused)) = line.split_once("Failed to add partition ") {
-            lock(&self.refused).get_or_insert_with(|| refused.to_owned());
+            let mut held = lock(&self.refused);
+            // Partitions that were asked for beside the refused one are refused for its sake.
+            if held.as_ref().is_none_or(|held| held.contains("Operation not attempted")) {
+                *held = Some(refused.to_owned());
+            }
         }
         if is_sent_again(facility, line) {
             self.unsettled.store(true, Ordering::Relaxed);
