@@ -28,8 +28,8 @@ pub use sns::{Address, Certificate, Message};
 use crate::limits::{SIGNATURES, SIGNED_WITHIN_S};
 use crate::secret::Secret;
 use hyper::HeaderMap;
+use model::hex;
 use ring::hmac::{Algorithm, HMAC_SHA256};
-use sources::encoding::hex_decode;
 
 /// A delivery as it was received.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +160,30 @@ fn of(algorithm: Algorithm, text: &str) -> Result<Secret, &'static str> {
     if text.is_empty() { Err("it is empty") } else { Ok(Secret::new(algorithm, text.as_bytes())) }
 }
 
+/// Whether what is presented is one of the secrets.
+fn presented(place: &'static str, token: &[u8], secrets: &[Secret]) -> Result<(), Refused> {
+    let known = secrets.iter().any(|secret| secret.is(token));
+    if known { Ok(()) } else { Err(Refused::Mismatch(place)) }
+}
+
+/// Whether a header is the hexadecimal signature of the body, alone.
+fn bare_hex(header: &'static str, delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+    let signature = delivery.header(header)?;
+    signed_hex(header, std::iter::once(signature), &[delivery.body], secrets, "<hex>")
+}
+
+/// Whether a header is `sha256=` with the hexadecimal signature of the body.
+fn named_hex(header: &'static str, delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+    let signature = delivery.header(header)?.strip_prefix("sha256=");
+    signed_hex(header, signature.into_iter(), &[delivery.body], secrets, "sha256=<hex>")
+}
+
+/// Whether any `v1=` of a header is the hexadecimal signature of the body.
+fn versioned_hex(header: &'static str, delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+    let signatures = fields(delivery.header(header)?, "v1");
+    signed_hex(header, signatures, &[delivery.body], secrets, "v1=<hex>")
+}
+
 /// Whether any of the hexadecimal signatures is that of the parts.
 fn signed_hex<'a>(
     header: &'static str,
@@ -169,7 +193,7 @@ fn signed_hex<'a>(
     form: &'static str,
 ) -> Result<(), Refused> {
     let found: Vec<Vec<u8>> =
-        signatures.take(SIGNATURES).filter_map(|text| hex_decode(text.trim())).collect();
+        signatures.take(SIGNATURES).filter_map(|text| hex::decode(text.trim())).collect();
     if found.is_empty() {
         return Err(Refused::Form { what: header, form });
     }

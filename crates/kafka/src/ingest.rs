@@ -274,7 +274,11 @@ impl Ingest<'_> {
 fn read(wire: &Wire, record: &RawRecord, sources: &SourceSettings) -> Outcome {
     match wire.body(record) {
         Ok(None) => sources::read(record, sources),
-        Ok(Some(body)) => sources::read(&RawRecord { body, ..record.clone() }, sources),
+        Ok(Some(body)) => {
+            let RawRecord { source, headers, received_at, origin, .. } = record;
+            let (source, headers, origin) = (source.clone(), headers.clone(), origin.clone());
+            sources::read(&RawRecord { source, headers, body, received_at: *received_at, origin }, sources)
+        }
         Err(Unreadable { reason, detail }) => {
             Outcome::Reject(Rejection { reason: Text::new(reason), detail })
         }

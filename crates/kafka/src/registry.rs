@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use https::{Https, Tls};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use model::base64;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -89,10 +90,9 @@ impl Registry {
             .build()
             .map_err(|error| refusal(&error))?;
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https.connector());
-        let authorization = settings
-            .user
-            .as_ref()
-            .map(|(user, password)| format!("Basic {}", base64(&format!("{user}:{password}"))));
+        let authorization = settings.user.as_ref().map(|(user, password)| {
+            format!("Basic {}", base64::encode(format!("{user}:{password}").as_bytes()))
+        });
         Ok(Self { url: settings.url.trim_end_matches('/').to_owned(), authorization, client, runtime })
     }
 
@@ -202,37 +202,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
         last = inner;
     }
     last.to_string()
-}
-
-/// RFC 4648, section 4.
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for bytes in text.as_bytes().chunks(3) {
-        let group =
-            bytes.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - bytes.len()));
-        for place in 0..4 {
-            let letter = LETTERS.get((group >> (18 - 6 * place) & 63) as usize).copied();
-            out.push(letter.filter(|_| place <= bytes.len()).map_or('=', char::from));
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let pairs = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        pairs.iter().for_each(|(text, coded)| assert_eq!(base64(text), *coded));
-    }
 }

@@ -1,10 +1,9 @@
 //! The end of a transaction that reaches the broker late, on the real broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
+#[path = "../../streamgauge/tests/support/topic.rs"]
+mod topic;
+
 use std::sync::Arc;
 use std::time::Duration;
 use streamgauge_kafka::admin::Admin;
@@ -48,25 +47,8 @@ fn committed(replaces: bool) -> Vec<String> {
     }
     produce(&mut session, "second");
     std::thread::sleep(CAME);
-    values(&direct, topic)
-}
-
-/// What a reader of committed records sees.
-fn values(settings: &KafkaSettings, topic: &str) -> Vec<String> {
-    let mut config = client::reader(settings);
-    config.set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
-    let mut values = Vec::new();
-    loop {
-        match consumer.poll(Duration::from_secs(20)).expect("records or the end within 20 s") {
-            Ok(message) => values.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap()),
-            Err(KafkaError::PartitionEOF(_)) => return values,
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let values = topic::values(client::reader(&direct), topic);
+    values.into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
 }
 
 #[test]

@@ -31,6 +31,23 @@ impl<K: Ord, V> Journal<K, V> {
         self.changes.push((key, before));
     }
 
+    /// Ends the transaction: hands each key whose value is another than before (`None`: not there), with what `get`
+    /// finds there now and what stood there before, in the order of the keys.
+    pub fn commit<'a>(
+        &mut self,
+        get: impl Fn(&K) -> Option<&'a V>,
+        mut change: impl FnMut(&K, Option<&V>, Option<&V>),
+    ) where
+        V: PartialEq + 'a,
+    {
+        for (key, before) in self.first_changes() {
+            let now = get(&key);
+            if now != before.as_ref() {
+                change(&key, now, before.as_ref());
+            }
+        }
+    }
+
     /// Ends the transaction: gives out each key that changed with what stood there before, in the order of the keys.
     pub fn first_changes(&mut self) -> impl Iterator<Item = (K, Option<V>)> {
         self.tidy();

@@ -1,6 +1,7 @@
 //! Events, facts, metrics, identifiers and time: the words that every stage shares. No I/O, no clock.
 
 pub mod avro;
+pub mod base64;
 pub mod definitions;
 pub mod dimension;
 pub mod event;

@@ -82,13 +82,8 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     }
     /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
     /// in the order of the keys, and forgets the journal.
-    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
-        for (key, before) in self.journal.first_changes() {
-            let now = self.rows.get(&key);
-            if now != before.as_ref() {
-                change(&key, now, before.as_ref());
-            }
-        }
+    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        self.journal.commit(|key| self.rows.get(key), change);
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {

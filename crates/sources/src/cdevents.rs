@@ -7,11 +7,11 @@
 //! The vocabulary's pipeline, task and test runs name neither commit nor repository, and its changes neither
 //! number nor branch: they are dropped, each under its own name.
 
-use crate::encoding::base64_decode;
 use crate::facts::Facts;
 use crate::node::{Node, header, is_full_sha, parse};
 use crate::purl::ArtifactName;
 use crate::{Refusal, SourceSettings, environment, purl, record, repository};
+use model::base64;
 use model::event::{
     Artifact, DeliveryEvent, DeploymentEvent, DeploymentState, IncidentEvent, IncidentState, Names,
 };
@@ -108,7 +108,7 @@ pub(crate) fn data(node: &Node<'_>) -> Result<Value, Refusal> {
         (Some(data @ Value::Object(_)), _) => Ok(data.clone()),
         (Some(Value::String(text)), _) => parse(text.as_bytes()),
         (_, Some(text)) => {
-            let bytes = base64_decode(text);
+            let bytes = base64::decode(text);
             parse(&bytes.ok_or_else(|| Refusal::reject("malformed", "field `data_base64` is not base64"))?)
         }
         _ => Err(Refusal::reject("missing_field", "field `data` is missing: the event is expected in it")),

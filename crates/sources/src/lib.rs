@@ -20,7 +20,7 @@ mod cdevents;
 mod circleci;
 mod datadog;
 mod dockerhub;
-pub mod encoding;
+mod encoding;
 mod environment;
 mod facts;
 mod flux;
@@ -155,18 +155,6 @@ impl Default for SourceSettings {
     }
 }
 
-impl SourceSettings {
-    /// Whether records of that source can be read.
-    pub fn knows(&self, name: &str) -> bool {
-        source(name).is_some() || self.mappings.get(name).is_some()
-    }
-
-    /// The names of all sources: those that are built in, then those that the configuration adds.
-    pub fn names(&self) -> Vec<&str> {
-        SOURCES.iter().map(|source| source.name).chain(self.mappings.names()).collect()
-    }
-}
-
 /// Reads one record of one vendor.
 pub type Reader = fn(&RawRecord, &SourceSettings) -> Result<Vec<DeliveryEvent>, Refusal>;
 
@@ -251,7 +239,7 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     let name = record.source.as_str();
     let found = source(name).map(Found::BuiltIn);
     let found = found.or_else(|| settings.mappings.get(name).map(Found::Mapped)).ok_or_else(|| {
-        let known = settings.names().join(", ");
+        let known = settings.mappings.all_names().collect::<Vec<_>>().join(", ");
         Refusal::reject("unknown_source", format!("no source is called {name:?}; there are {known}"))
     })?;
     if record.body.len() > MAX_BODY_BYTES {

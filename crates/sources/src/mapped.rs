@@ -4,7 +4,7 @@
 //! a person. Where an event does not say `source`, it is the source's name; `observed_at`, when the record was received;
 //! `null` is as if the field were not there.
 
-use crate::{Refusal, SourceSettings, canonical, node};
+use crate::{Refusal, SOURCES, SourceSettings, canonical, node, source};
 use mapping::{Delivery, Failure, Program, Told};
 use model::event::DeliveryEvent;
 use model::raw::RawRecord;
@@ -39,6 +39,16 @@ impl Mappings {
     /// Their names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// Whether records of that source can be read: it is built in, or one of these.
+    pub fn knows(&self, name: &str) -> bool {
+        source(name).is_some() || self.get(name).is_some()
+    }
+
+    /// The names of all sources: those that are built in, then these.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        SOURCES.iter().map(|source| source.name).chain(self.names())
     }
 }
 

@@ -32,7 +32,7 @@ fn every_documented_payload_becomes_what_its_golden_says() {
 fn every_folder_of_payloads_is_a_source() {
     for entry in std::fs::read_dir(payload_folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(common::settings().knows(&name), "{name} is no source");
+        assert!(common::settings().mappings.knows(&name), "{name} is no source");
     }
 }
 

@@ -17,8 +17,8 @@ use std::io::{Read, Write};
 /// # Errors
 /// Exit code 2: an unknown source, a header that is none, a file that cannot be read.
 pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) -> anyhow::Result<u8> {
-    let read_by = source_settings(&settings.definitions, &settings.mappings);
-    check_source(&command.source, &read_by)?;
+    let settings = source_settings(&settings.definitions, &settings.mappings);
+    check_source(&command.source, &settings.mappings)?;
     let headers = command.headers.iter().map(|text| header(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let received_at = match &command.received_at {
         None => now(),
@@ -32,7 +32,6 @@ pub fn run(command: &cli::Normalize, settings: &Settings, out: &mut impl Write) 
         received_at,
         origin: Origin { topic: Text::new(&name), partition: 0, offset },
     };
-    let settings = read_by;
     let mut rejected = false;
     let mut reader = lines::open(&command.file)?;
     if command.ndjson {
@@ -95,11 +94,11 @@ fn show(
     }
 }
 
-fn check_source(name: &str, settings: &SourceSettings) -> anyhow::Result<()> {
-    if settings.knows(name) {
+fn check_source(name: &str, mappings: &Mappings) -> anyhow::Result<()> {
+    if mappings.knows(name) {
         return Ok(());
     }
-    let known = settings.names().join(", ");
+    let known = mappings.all_names().collect::<Vec<_>>().join(", ");
     Err(wrong(format!("--source {name}: there is no such source (known: {known})")))
 }
 

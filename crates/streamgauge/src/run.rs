@@ -8,6 +8,7 @@ use crate::failure::{DONE, wrong};
 use crate::import::{BATCH_BYTES, BATCH_RECORDS, Sink, Summary, events};
 use crate::log::{RecordHash, record_hash};
 use anyhow::{Context, anyhow};
+use gateway::Acknowledge;
 use model::raw::{DeadLetter, RawRecord};
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,9 +25,6 @@ const IDLE_AFTER: Duration = Duration::from_secs(1);
 const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// How often the end of the process is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Told once a record is in the log, or why it is not.
-pub type Acknowledge = tokio::sync::oneshot::Sender<Result<(), String>>;
 
 /// What comes in.
 pub enum Input {

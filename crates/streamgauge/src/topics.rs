@@ -26,8 +26,7 @@ pub fn run(
     if let Some(user) = &command.acls {
         return acls(user, command, brokers, format, out);
     }
-    let sources = sources::SOURCES.iter().map(|source| source.name).chain(settings.mappings.names());
-    let mut specs = brokers.topics.specs(settings.partitions, sources);
+    let mut specs = brokers.topics.specs(settings.partitions, settings.mappings.all_names());
     // What a configuration maps is another's topic: it is read, never made.
     specs.retain(|spec| !brokers.mapped.contains_key(&spec.name));
     let admin = Admin::new(brokers)?;

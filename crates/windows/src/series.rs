@@ -54,6 +54,14 @@ impl Rules {
     }
 }
 
+/// A range of rows that windows move over.
+struct Over {
+    from: i64,
+    to: i64,
+    /// The panes in it.
+    panes: Vec<(i64, PaneRow)>,
+}
+
 /// A series.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
@@ -132,13 +140,12 @@ impl Series {
         let Some(newest) = self.stored().newest().filter(|newest| *newest > owed.written) else { return };
         let mut kept = std::mem::take(&mut self.rolling);
         let mut moved = Vec::with_capacity(kept.len());
-        let range = (owed.written + 1, newest);
         // The same for each window of the grain.
-        let entering = self.stored().list(range.0, range.1);
+        let moved_over = self.over(owed.written + 1, newest);
         for window in rules.windows_of(id.grain) {
             let found = kept.iter().position(|rolling| rolling.window == window);
             let mut rolling = found.map(|at| kept.swap_remove(at));
-            self.write(id, rules, window, range, &entering, &mut rolling, out);
+            self.write(id, rules, window, &moved_over, &mut rolling, out);
             moved.extend(rolling);
         }
         self.rolling = moved;
@@ -153,8 +160,7 @@ impl Series {
                 // The kept windows stay where they are.
                 let reaches = |rolling: &&Rolling| rolling.window == window && rolling.at <= range.0;
                 let mut rolling = self.rolling.iter().find(reaches).cloned();
-                let entering = self.stored().list(range.0, range.1);
-                self.write(id, rules, window, range, &entering, &mut rolling, out);
+                self.write(id, rules, window, &self.over(range.0, range.1), &mut rolling, out);
             }
             self.delete_steps(id, rules, window, &marks, out);
         }
@@ -186,26 +192,27 @@ impl Series {
         merged
     }
 
-    /// Writes the steps in a range, whose panes are given, with one window that moves over them.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one place calls it for a series that moved on, one for a stale range"
-    )]
+    /// A range of rows, with its panes.
+    fn over(&self, from: i64, to: i64) -> Over {
+        Over { from, to, panes: self.stored().list(from, to) }
+    }
+
+    /// Writes the steps in a range with one window that moves over them.
     fn write(
         &self,
         id: &SeriesId,
         rules: &Rules,
         window: Window,
-        (from, to): (i64, i64),
-        entering: &[(i64, PaneRow)],
+        over: &Over,
         rolling: &mut Option<Rolling>,
         out: &mut Vec<RowChange>,
     ) {
         let (panes, length) = (self.stored(), window.panes());
+        let Over { from, to, panes: entering } = over;
         // One more: the last row may be that of the day after, where that day was left out.
         let leaving = panes.list(from - length, to - length + 1);
-        let passing = Passing { from, entering, leaving: &leaving };
-        for index in steps(id.grain, rules, length, to, &passing) {
+        let passing = Passing { from: *from, entering, leaving: &leaving };
+        for index in steps(id.grain, rules, length, *to, &passing) {
             let rolling = rolling.get_or_insert_with(|| Rolling::build(panes, window, index));
             rolling.roll_to(panes, &passing, index);
             let as_of = pane_end(&rules.calendar, id.grain, index);

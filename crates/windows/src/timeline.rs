@@ -10,9 +10,15 @@ const BLOCK: usize = 64;
 /// A table as [`model::table::Table`], with a journal of what the running transaction changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline<K, V> {
+    rows: Blocks<K, V>,
+    journal: Journal<K, V>,
+}
+
+/// The rows.
+#[derive(Debug, Clone)]
+struct Blocks<K, V> {
     blocks: Vec<Block<K, V>>,
     length: usize,
-    journal: Journal<K, V>,
 }
 
 /// Rows that follow each other; never empty.
@@ -25,11 +31,71 @@ struct Block<K, V> {
 
 impl<K, V> Default for Timeline<K, V> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), length: 0, journal: Journal::default() }
+        Self { rows: Blocks { blocks: Vec::new(), length: 0 }, journal: Journal::default() }
     }
 }
 
 impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key)
+    }
+
+    /// Whether the key is there.
+    pub fn contains(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Puts a value. Putting what is there changes nothing.
+    pub fn put(&mut self, key: K, value: V) {
+        let before = self.rows.insert(key, value);
+        if before != Some(value) {
+            self.journal.note(key, before);
+        }
+    }
+
+    /// Takes a value away.
+    pub fn remove(&mut self, key: &K) {
+        if let Some(before) = self.rows.take(key) {
+            self.journal.note(*key, Some(before));
+        }
+    }
+
+    /// The rows in a range of keys, in order.
+    pub fn range(&self, range: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.range(range)
+    }
+
+    /// The newest row.
+    pub fn newest(&self) -> Option<(K, V)> {
+        self.rows.newest()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.length
+    }
+
+    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
+    /// in the order of the keys.
+    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        self.journal.commit(|key| self.rows.get(key), change);
+    }
+
+    /// Ends the transaction as if it had never begun.
+    pub fn roll_back(&mut self) {
+        for (key, before) in self.journal.first_changes() {
+            self.rows.restore(key, before);
+        }
+    }
+
+    /// Puts a row that a changelog holds, without a journal entry.
+    pub fn restore(&mut self, key: K, value: Option<V>) {
+        self.rows.restore(key, value);
+    }
+}
+
+impl<K: Ord + Copy, V: Copy> Blocks<K, V> {
     /// Where a key's block is, or would be. It is looked for from the newest end, in steps that double.
     fn block_of(&self, key: &K) -> usize {
         let begins_after = |at: usize| self.blocks.get(at).is_some_and(|block| block.first > *key);
@@ -44,30 +110,9 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
         low + between.partition_point(|block| block.first <= *key).saturating_sub(1)
     }
 
-    /// The value of a key.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    fn get(&self, key: &K) -> Option<&V> {
         let rows = &self.blocks.get(self.block_of(key))?.rows;
         rows.get(find(rows, key).ok()?).map(|(_, value)| value)
-    }
-
-    /// Whether the key is there.
-    pub fn contains(&self, key: &K) -> bool {
-        self.get(key).is_some()
-    }
-
-    /// Puts a value. Putting what is there changes nothing.
-    pub fn put(&mut self, key: K, value: V) {
-        let before = self.insert(key, value);
-        if before != Some(value) {
-            self.journal.note(key, before);
-        }
-    }
-
-    /// Takes a value away.
-    pub fn remove(&mut self, key: &K) {
-        if let Some(before) = self.take(key) {
-            self.journal.note(*key, Some(before));
-        }
     }
 
     fn insert(&mut self, key: K, value: V) -> Option<V> {
@@ -113,8 +158,14 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
         Some(value)
     }
 
-    /// The rows in a range of keys, in order.
-    pub fn range(&self, range: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
+    fn restore(&mut self, key: K, value: Option<V>) {
+        match value {
+            Some(value) => self.insert(key, value),
+            None => self.take(&key),
+        };
+    }
+
+    fn range(&self, range: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
         let (from, to) = range.into_inner();
         let at = self.block_of(&from);
         let blocks = self.blocks.get(at..).unwrap_or_default();
@@ -124,40 +175,8 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
         rows.take_while(move |(key, _)| *key <= to).map(|(key, value)| (key, value))
     }
 
-    /// The newest row.
-    pub fn newest(&self) -> Option<(K, V)> {
+    fn newest(&self) -> Option<(K, V)> {
         self.blocks.last()?.rows.last().copied()
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
-    /// in the order of the keys.
-    pub fn commit(&mut self, mut change: impl FnMut(&K, Option<&V>, Option<&V>)) {
-        let changes: Vec<(K, Option<V>)> = self.journal.first_changes().collect();
-        for (key, before) in changes {
-            let now = self.get(&key);
-            if now != before.as_ref() {
-                change(&key, now, before.as_ref());
-            }
-        }
-    }
-
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        let changes: Vec<(K, Option<V>)> = self.journal.first_changes().collect();
-        changes.into_iter().for_each(|(key, before)| self.restore(key, before));
-    }
-
-    /// Puts a row that a changelog holds, without a journal entry.
-    pub fn restore(&mut self, key: K, value: Option<V>) {
-        match value {
-            Some(value) => self.insert(key, value),
-            None => self.take(&key),
-        };
     }
 }
 
@@ -237,7 +256,7 @@ mod tests {
             for key in 0..600 {
                 prop_assert_eq!(timeline.get(&key), table.get(&key));
             }
-            prop_assert!(timeline.blocks.iter().all(|block| (1..=BLOCK + 1).contains(&block.rows.len())));
+            prop_assert!(timeline.rows.blocks.iter().all(|block| (1..=BLOCK + 1).contains(&block.rows.len())));
         }
     }
 
@@ -245,6 +264,6 @@ mod tests {
     fn rows_that_come_in_order_fill_their_blocks() {
         let mut timeline = Timeline::default();
         (0..10_000).for_each(|key| timeline.put(key, ()));
-        assert_eq!(timeline.blocks.len(), 10_000_usize.div_ceil(BLOCK));
+        assert_eq!(timeline.rows.blocks.len(), 10_000_usize.div_ceil(BLOCK));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Source: Microsoft's documentation, "Webhooks" of the service hooks. The body is not signed.
 
-use super::{Delivery, Refused, Scheme, plain};
+use super::{Delivery, Refused, Scheme, plain, presented};
 use crate::secret::Secret;
-use sources::encoding::base64_decode;
+use model::base64;
 
 const HEADER: &str = "authorization";
 
@@ -21,7 +21,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     let form = Refused::Form { what: HEADER, form: "Basic <base64>" };
     let (kind, text) = delivery.header(HEADER)?.split_once(' ').ok_or(form.clone())?;
-    let presented = base64_decode(text.trim()).filter(|_| kind.eq_ignore_ascii_case("basic")).ok_or(form)?;
-    let known = secrets.iter().any(|secret| secret.is(&presented));
-    if known { Ok(()) } else { Err(Refused::Mismatch(HEADER)) }
+    let credentials =
+        base64::decode(text.trim()).filter(|_| kind.eq_ignore_ascii_case("basic")).ok_or(form)?;
+    presented(HEADER, &credentials, secrets)
 }

@@ -1,6 +1,6 @@
 //! A bearer token (RFC 6750): `Authorization: Bearer <token>`. The body is not signed.
 
-use super::{Delivery, Refused, Scheme, plain};
+use super::{Delivery, Refused, Scheme, plain, presented};
 use crate::secret::Secret;
 
 const HEADER: &str = "authorization";
@@ -21,6 +21,5 @@ fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     if !kind.eq_ignore_ascii_case("bearer") {
         return Err(form);
     }
-    let known = secrets.iter().any(|secret| secret.is(token.trim().as_bytes()));
-    if known { Ok(()) } else { Err(Refused::Mismatch(HEADER)) }
+    presented(HEADER, token.trim().as_bytes(), secrets)
 }

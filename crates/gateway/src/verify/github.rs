@@ -3,7 +3,7 @@
 //! Source: GitHub's documentation, "Validating webhook deliveries". The older `X-Hub-Signature` (SHA-1) comes along and is
 //! not read.
 
-use super::{Delivery, Refused, Scheme, plain, signed_hex};
+use super::{Delivery, Refused, Scheme, named_hex, plain};
 use crate::secret::Secret;
 
 const HEADER: &str = "x-hub-signature-256";
@@ -19,6 +19,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let signature = delivery.header(HEADER)?.strip_prefix("sha256=");
-    signed_hex(HEADER, signature.into_iter(), &[delivery.body], secrets, "sha256=<hex>")
+    named_hex(HEADER, delivery, secrets)
 }

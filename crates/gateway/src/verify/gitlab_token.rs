@@ -2,7 +2,7 @@
 //!
 //! Source: GitLab's documentation, "Webhooks". The body is not signed: where GitLab offers a signing token, use it.
 
-use super::{Delivery, Refused, Scheme, plain};
+use super::{Delivery, Refused, Scheme, plain, presented};
 use crate::secret::Secret;
 
 const HEADER: &str = "x-gitlab-token";
@@ -19,6 +19,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     let token = delivery.header(HEADER)?;
-    let known = secrets.iter().any(|secret| secret.is(token.as_bytes()));
-    if known { Ok(()) } else { Err(Refused::Mismatch(HEADER)) }
+    presented(HEADER, token.as_bytes(), secrets)
 }

@@ -3,7 +3,7 @@
 //! Sources: Atlassian's documentation, "Manage webhooks" (Bitbucket Cloud and Data Center) and "Webhooks" (Jira, "Secure
 //! admin webhooks": only those that an administrator made are signed); Snyk's, "Validating payloads".
 
-use super::{Delivery, Refused, Scheme, plain, signed_hex};
+use super::{Delivery, Refused, Scheme, named_hex, plain};
 use crate::secret::Secret;
 
 const HEADER: &str = "x-hub-signature";
@@ -20,6 +20,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     // SHA-1, which GitHub writes into the same header, is not accepted.
-    let signature = delivery.header(HEADER)?.strip_prefix("sha256=");
-    signed_hex(HEADER, signature.into_iter(), &[delivery.body], secrets, "sha256=<hex>")
+    named_hex(HEADER, delivery, secrets)
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: PagerDuty's documentation, "Verifying Signatures".
 
-use super::{Delivery, Refused, Scheme, fields, plain, signed_hex};
+use super::{Delivery, Refused, Scheme, plain, versioned_hex};
 use crate::secret::Secret;
 
 const HEADER: &str = "x-pagerduty-signature";
@@ -18,6 +18,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let header = delivery.header(HEADER)?;
-    signed_hex(HEADER, fields(header, "v1"), &[delivery.body], secrets, "v1=<hex>")
+    versioned_hex(HEADER, delivery, secrets)
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: Sentry's documentation, "Integration Platform", "Webhooks". `Sentry-Hook-Timestamp` is not signed.
 
-use super::{Delivery, Refused, Scheme, plain, signed_hex};
+use super::{Delivery, Refused, Scheme, bare_hex, plain};
 use crate::secret::Secret;
 
 const HEADER: &str = "sentry-hook-signature";
@@ -18,6 +18,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let signature = delivery.header(HEADER)?;
-    signed_hex(HEADER, std::iter::once(signature), &[delivery.body], secrets, "<hex>")
+    bare_hex(HEADER, delivery, secrets)
 }

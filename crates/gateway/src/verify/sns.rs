@@ -10,7 +10,7 @@ use super::{Delivery, Refused, Scheme, recent};
 use crate::der;
 use crate::limits::SNS_WITHIN_S;
 use crate::secret::Secret;
-use model::Timestamp;
+use model::{Timestamp, base64};
 use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
     UnparsedPublicKey,
@@ -18,7 +18,6 @@ use ring::signature::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
-use sources::encoding::base64_decode;
 
 pub(super) const SCHEME: Scheme = Scheme {
     name: "sns",
@@ -159,7 +158,7 @@ impl Message {
             _ => return Err(Refused::Form { what: "SignatureVersion", form: "1 or 2" }),
         };
         let form = Refused::Form { what: "Signature", form: "base64" };
-        let signature = base64_decode(&self.signature).ok_or(form)?;
+        let signature = base64::decode(&self.signature).ok_or(form)?;
         UnparsedPublicKey::new(parameters, &certificate.key)
             .verify(self.signed().as_bytes(), &signature)
             .map_err(|_| Refused::Mismatch("Signature"))

@@ -6,8 +6,8 @@
 use super::{Delivery, Refused, Scheme, recent_text};
 use crate::limits::SIGNATURES;
 use crate::secret::Secret;
+use model::base64;
 use ring::hmac::HMAC_SHA256;
-use sources::encoding::base64_decode;
 
 pub(super) const SIGNATURE: &str = "webhook-signature";
 const ID: &str = "webhook-id";
@@ -24,7 +24,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 pub(super) fn secret(text: &str) -> Result<Secret, &'static str> {
-    let bytes = base64_decode(text.strip_prefix("whsec_").unwrap_or(text));
+    let bytes = base64::decode(text.strip_prefix("whsec_").unwrap_or(text));
     match bytes {
         Some(bytes) if !bytes.is_empty() => Ok(Secret::new(HMAC_SHA256, &bytes)),
         _ => Err("it is not whsec_ and base64"),
@@ -37,7 +37,7 @@ pub(super) fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), R
     let found: Vec<Vec<u8>> = signatures
         .split(' ')
         .take(SIGNATURES)
-        .filter_map(|signature| base64_decode(signature.trim().strip_prefix("v1,")?))
+        .filter_map(|signature| base64::decode(signature.trim().strip_prefix("v1,")?))
         .collect();
     if found.is_empty() {
         return Err(Refused::Form { what: SIGNATURE, form: "v1,<base64>" });

@@ -2,7 +2,7 @@
 //!
 //! Source: HashiCorp's documentation, "Workspace notifications", "Notification Authenticity".
 
-use super::{Delivery, Refused, Scheme, of, signed_hex};
+use super::{Delivery, Refused, Scheme, bare_hex, of};
 use crate::secret::Secret;
 use ring::hmac::HMAC_SHA512;
 
@@ -19,6 +19,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let signature = delivery.header(HEADER)?;
-    signed_hex(HEADER, std::iter::once(signature), &[delivery.body], secrets, "<hex>")
+    bare_hex(HEADER, delivery, secrets)
 }

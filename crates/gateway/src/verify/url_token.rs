@@ -1,7 +1,7 @@
 //! A token as the last part of the address, for vendors that can send nothing else. The body is not signed, and
 //! addresses end up in logs on the way: any other scheme is better.
 
-use super::{Delivery, Refused, Scheme};
+use super::{Delivery, Refused, Scheme, presented};
 use crate::secret::Secret;
 
 const WHERE: &str = "the token at the end of the address";
@@ -21,6 +21,5 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     let token = delivery.token.ok_or(Refused::Missing(WHERE))?;
-    let known = secrets.iter().any(|secret| secret.is(token.as_bytes()));
-    if known { Ok(()) } else { Err(Refused::Mismatch(WHERE)) }
+    presented(WHERE, token.as_bytes(), secrets)
 }

@@ -1,12 +1,11 @@
 //! Deployments of CodeDeploy, and versions of Lambda functions.
 
 use super::Context;
-use crate::encoding::base64_decode;
 use crate::node::Node;
 use crate::{Refusal, environment, image, record};
 use model::event::{DeliveryEvent, DeploymentEvent, DeploymentState};
-use model::hex;
 use model::{EventBody, Text, Timestamp};
+use model::{base64, hex};
 
 /// A deployment of CodeDeploy has a new state.
 pub(super) fn codedeploy(body: &Node<'_>, context: &Context<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
@@ -92,7 +91,7 @@ pub(super) fn lambda(body: &Node<'_>, context: &Context<'_>) -> Result<Vec<Deliv
 
 /// Lambda writes the SHA-256 of a package in base64.
 fn hexadecimal(base64: &str) -> Option<String> {
-    let bytes = base64_decode(base64).filter(|bytes| bytes.len() == 32)?;
+    let bytes = base64::decode(base64).filter(|bytes| bytes.len() == 32)?;
     Some(format!("sha256:{}", hex::lower(&bytes)))
 }
 

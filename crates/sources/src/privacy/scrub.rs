@@ -2,7 +2,7 @@
 
 use super::table::{Action, Personal};
 use super::{BOT, HUMAN, text};
-use crate::encoding::{base64_decode, base64_encode};
+use model::base64;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -44,8 +44,8 @@ impl Scrub<'_> {
         if self.depth < MOST_NESTED {
             let scrubbed = |json: &[u8]| nested(json, self.rules, self.depth + 1).ok();
             if self.action == Action::Base64 {
-                let json = base64_decode(held).and_then(|json| scrubbed(&json));
-                return json.map_or_else(|| "{".to_owned(), |json| base64_encode(&json));
+                let json = base64::decode(held).and_then(|json| scrubbed(&json));
+                return json.map_or_else(|| "{".to_owned(), |json| base64::encode(&json));
             }
             if let Some(json) = scrubbed(held.as_bytes()).and_then(|json| String::from_utf8(json).ok()) {
                 return json;

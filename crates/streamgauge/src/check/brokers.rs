@@ -78,8 +78,7 @@ fn topics(
     stages: &[Stage],
     findings: &mut Findings,
 ) -> Topics {
-    let sources = sources::SOURCES.iter().map(|source| source.name).chain(settings.mappings.names());
-    let mut specs = brokers.topics.specs(settings.partitions, sources);
+    let mut specs = brokers.topics.specs(settings.partitions, settings.mappings.all_names());
     let raw = |name: &str| brokers.topics.source_of(name).is_some();
     let needed: BTreeSet<String> =
         of_stages(brokers, stages).into_iter().map(|need| need.rule.pattern.name).collect();

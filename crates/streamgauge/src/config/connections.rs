@@ -8,7 +8,7 @@ use kafka::KafkaSettings;
 use kafka::registry::RegistrySettings;
 use kafka::wire::Format;
 use serde::Deserialize;
-use sources::{Mappings, SourceSettings};
+use sources::Mappings;
 use std::collections::BTreeMap;
 use std::fmt;
 use warehouse::{Client, Database, Target};
@@ -142,14 +142,7 @@ pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Resu
     }
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     for (source, topics) in file.topics {
-        let sources = SourceSettings { mappings: mappings.clone(), ..SourceSettings::default() };
-        if !sources.knows(&source) {
-            let known = sources.names();
-            let key = format!("kafka.topics.{source}");
-            return Err(
-                at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))
-            );
-        }
+        super::sources::known(at, &format!("kafka.topics.{source}"), &source, mappings)?;
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));
     }
     settings.registry = registry(at, file.registry)?;

@@ -9,7 +9,7 @@ use gateway::verify::{SCHEMES, Scheme, default_scheme, scheme};
 use gateway::{GatewaySettings, Hook, Proof};
 use model::Text;
 use serde::Deserialize;
-use sources::{Mappings, SourceSettings};
+use sources::Mappings;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -84,14 +84,8 @@ pub fn gateway(at: &Origins, file: GatewayFile, mappings: &Mappings) -> anyhow::
             ));
         }
         let source = hook.source.clone().unwrap_or_else(|| name.clone());
-        let sources = SourceSettings { mappings: mappings.clone(), ..SourceSettings::default() };
-        if !sources.knows(&source) {
-            let known = sources.names();
-            let key = if hook.source.is_some() { format!("{key}.source") } else { key };
-            return Err(
-                at.error(&key, format!("no source is called {source:?}; there are {}", known.join(", ")))
-            );
-        }
+        let named = if hook.source.is_some() { format!("{key}.source") } else { key.clone() };
+        super::sources::known(at, &named, &source, mappings)?;
         Ok((name, configured(at, key, Some(source), hook)?))
     });
     let hooks = hooks.collect::<anyhow::Result<_>>()?;

@@ -81,3 +81,15 @@ fn program(at: &Origins, folder: &Path, name: &str, source: &SourceFile) -> anyh
         _ => Err(at.error(&format!("sources.{name}"), "set one of map, map_file and use")),
     }
 }
+
+/// Whether a source that a key names is there.
+///
+/// # Errors
+/// It is not: those that are.
+pub fn known(at: &Origins, key: &str, name: &str, mappings: &Mappings) -> anyhow::Result<()> {
+    if mappings.knows(name) {
+        return Ok(());
+    }
+    let known = mappings.all_names().collect::<Vec<_>>().join(", ");
+    Err(at.error(key, format!("no source is called {name:?}; there are {known}")))
+}

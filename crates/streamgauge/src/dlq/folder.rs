@@ -159,7 +159,7 @@ fn letters(folder: &DataFolder, filter: &Filter) -> anyhow::Result<Vec<Keyed>> {
 }
 
 fn find<'a>(all: &'a [Keyed], id: &str) -> anyhow::Result<&'a Keyed> {
-    let mut found = all.iter().filter(|(key, _)| hexadecimal(key).starts_with(&id.to_lowercase()));
+    let mut found = all.iter().filter(|(key, _)| hex::lower(key).starts_with(&id.to_lowercase()));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => {
@@ -174,9 +174,5 @@ fn named<'a>(key: &RecordHash, letter: &'a DeadLetter) -> Named<'a> {
 }
 
 fn short(key: &RecordHash) -> String {
-    hexadecimal(key).get(..SHOWN_DIGITS).unwrap_or_default().to_owned()
-}
-
-fn hexadecimal(key: &RecordHash) -> String {
-    hex::lower(key)
+    hex::lower(key).get(..SHOWN_DIGITS).unwrap_or_default().to_owned()
 }

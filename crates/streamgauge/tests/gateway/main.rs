@@ -7,43 +7,17 @@ mod support;
 mod door;
 
 use door::{Door, Reply};
-use kafka::KafkaSettings;
+use kafka::{KafkaSettings, client};
 use model::raw::{Origin, RawRecord};
 use model::{Text, Timestamp};
-use rdkafka::Message;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::make_topics;
+use support::topic::values;
 use test_broker::{Cluster, Settings, is_available};
-
-/// Every body in a topic.
-fn bodies(settings: &KafkaSettings, topic: &str) -> Vec<Vec<u8>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &settings.brokers)
-        .set("group.id", "bodies")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    let mut at = rdkafka::TopicPartitionList::new();
-    let (_, end) = consumer.fetch_watermarks(topic, 0, Duration::from_secs(30)).unwrap();
-    at.add_partition_offset(topic, 0, rdkafka::Offset::Beginning).unwrap();
-    consumer.assign(&at).unwrap();
-    let mut found = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while (found.len() as i64) < end {
-        assert!(Instant::now() < deadline, "{topic}: {} of {end}", found.len());
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            found.push(message.unwrap().payload().unwrap_or_default().to_vec());
-        }
-    }
-    found
-}
 
 #[test]
 fn a_broker_that_is_away_loses_nothing_that_was_answered_202() {
@@ -94,7 +68,8 @@ fn a_broker_that_is_away_loses_nothing_that_was_answered_202() {
         stop.store(true, Ordering::Relaxed);
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
-    let stored: BTreeSet<Vec<u8>> = bodies(&settings, "away.raw.github").into_iter().collect();
+    let stored: BTreeSet<Vec<u8>> =
+        values(client::reader(&settings), "away.raw.github").into_iter().collect();
     let accepted: Vec<&String> =
         answered.iter().filter(|(_, reply)| reply.status == 202).map(|(body, _)| body).collect();
     let refused: Vec<&Reply> =
@@ -181,7 +156,7 @@ fn nobody_is_named_in_the_topics_and_the_events_are_those_of_the_deliveries() {
             assert_eq!(reply.status, 202, "{}: {}", path.display(), reply.body);
             sent.push((headers, body));
         }
-        let stored = bodies(&settings, &settings.topics.raw(source));
+        let stored = values(client::reader(&settings), &settings.topics.raw(source));
         assert_eq!(stored.len(), sent.len());
         for body in &stored {
             let text = String::from_utf8(body.clone()).unwrap();

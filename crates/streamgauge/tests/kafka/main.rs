@@ -20,5 +20,7 @@ mod outputs;
 mod query;
 mod restore;
 mod stage;
+#[path = "../support/topic.rs"]
+mod topic;
 #[path = "../support/views.rs"]
 mod views;

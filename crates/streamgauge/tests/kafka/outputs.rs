@@ -1,39 +1,14 @@
 //! What stands in the topics between the stages, as a reader of committed records sees it.
 
+use crate::topic::read_all;
 use kafka::KafkaSettings;
 use kafka::client;
 use model::DeliveryEvent;
 use model::fact::{RowChange, RowChanges, RowKey};
 use model::raw::RawRecord;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::message::{Headers, Message};
 use sources::{Outcome, SourceSettings};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// Hands every committed record of a topic to `each`.
-pub fn read_all(settings: &KafkaSettings, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
-    let mut config = client::reader(settings);
-    config.set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
-    let partitions = metadata.topics()[0].partitions().len();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..partitions {
-        list.add_partition_offset(topic, i32::try_from(partition).unwrap(), Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut ended = BTreeSet::new();
-    while ended.len() < partitions {
-        match consumer.poll(Duration::from_secs(20)).expect("records or the end within 20 s") {
-            Ok(message) => each(&message),
-            Err(KafkaError::PartitionEOF(partition)) => _ = ended.insert(partition),
-            Err(error) => panic!("{topic}: {error}"),
-        }
-    }
-}
+use std::collections::BTreeMap;
 
 /// Every event is told to each of its homes as often as the records tell it: none is missing or there twice. (The
 /// records themselves hold redeliveries, as vendors send them.) Says how many events there are.
@@ -47,7 +22,7 @@ pub fn expect_each_event_once(settings: &KafkaSettings, records: &[RawRecord]) -
         }
     }
     let mut found: BTreeMap<(String, String), BTreeMap<i32, u32>> = BTreeMap::new();
-    read_all(settings, &settings.topics.events, |message| {
+    read_all(client::reader(settings), &settings.topics.events, |message| {
         let event: DeliveryEvent = model::avro::decode(message.payload().unwrap()).unwrap();
         let id = (event.source.to_string(), event.id.to_string());
         *found.entry(id).or_default().entry(message.partition()).or_default() += 1;
@@ -68,7 +43,7 @@ pub fn expect_versions_to_rise(settings: &KafkaSettings) -> usize {
     let mut versions = 0;
     for topic in [&settings.topics.facts, &settings.topics.metrics] {
         let mut last: BTreeMap<(i32, RowKey), u64> = BTreeMap::new();
-        read_all(settings, topic, |message| {
+        read_all(client::reader(settings), topic, |message| {
             let header = message.headers().unwrap().iter().find(|header| header.key == "rev").unwrap();
             let rev = u64::from_be_bytes(header.value.unwrap().try_into().unwrap());
             let value = message.payload().unwrap();

@@ -1,6 +1,7 @@
 //! Messages with their schema's number in a registry: written, read, refused, and a registry that is away.
 
 use crate::support::registry::Registry;
+use crate::support::topic::values;
 use crate::support::views::digest_query;
 use crate::support::{make_topics, records, send, wait_for, wait_until_failing};
 use crate::{Bench, Place, bench};
@@ -11,11 +12,6 @@ use model::avro::{self, Message as _};
 use model::fact::{RowChange, RowChanges};
 use model::raw::{Origin, RawRecord};
 use model::{DeliveryEvent, Timestamp};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
-use std::time::Duration;
 
 const EVENT: &str = r#"{"id":"c1","type":"commit","source":"x","occurred_at":"2026-03-01T11:00:00Z","observed_at":"2026-03-01T12:00:00Z","repo":"github.com/a/b","commit":{"sha":"5f5967c83e86eab1f5b2c1a0ef8f65c69f5d5e6b","committed_at":"2026-03-01T11:00:00Z"}}"#;
 
@@ -28,28 +24,10 @@ fn start(bench: &Bench, place: &Place, settings: &KafkaSettings) -> Running {
     Running::start(&bench.plan(settings, &Stage::ALL, &bench.database(place.name))).unwrap()
 }
 
-/// The values of one partition of a topic.
-fn values(settings: &KafkaSettings, topic: &str) -> Vec<Vec<u8>> {
-    let mut config = client::reader(settings);
-    config.set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
-    let mut values = Vec::new();
-    loop {
-        match consumer.poll(Duration::from_secs(20)).expect("records or the end within 20 s") {
-            Ok(message) => values.push(message.payload().unwrap().to_vec()),
-            Err(KafkaError::PartitionEOF(_)) => return values,
-            Err(error) => panic!("{topic}: {error}"),
-        }
-    }
-}
-
 /// All values begin with the number of the topic's subject, and hold what the schema says.
 fn expect_numbered<T: avro::Message>(settings: &KafkaSettings, registry: &Registry, topic: &str) {
     let id = registry.subject(&format!("{topic}-value")).expect("the subject is registered");
-    let values = values(settings, topic);
+    let values = values(client::reader(settings), topic);
     assert!(!values.is_empty(), "{topic} is empty");
     for value in values {
         assert_eq!((value[0], &value[1..5]), (0, &id.to_be_bytes()[..]), "{topic}");

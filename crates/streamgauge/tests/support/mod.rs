@@ -4,6 +4,7 @@
 pub mod door;
 pub mod registry;
 pub mod tls;
+pub mod topic;
 pub mod views;
 
 use catalog::Catalog;
