@@ -179,7 +179,7 @@ SELECT
     scope,
     metric,
     window,
-    held_from AS as_of,
+    as_of,
     value,
     null_reason,
     samples,
@@ -192,13 +192,67 @@ SELECT
     inferred,
     per_day,
     days_with,
-    toBool(held_from <= present AND held_until > present) AS live,
+    live,
     toBool(metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND (isNull(failure_window_s) OR held_from + toIntervalSecond(assumeNotNull(failure_window_s)) > present)) AS provisional,
+        AND (isNull(failure_window_s) OR as_of + toIntervalSecond(assumeNotNull(failure_window_s)) > present)) AS provisional,
     definition,
     rev,
     computed_at
-FROM ${db}.dora_spans AS spans
+FROM
+(
+    SELECT
+        scope,
+        metric,
+        window,
+        as_of,
+        value,
+        if(isNull(value), 'no_data', '') AS null_reason,
+        samples,
+        p50,
+        p75,
+        p90,
+        p95,
+        mean,
+        confirmed,
+        inferred,
+        per_day,
+        days_with,
+        toBool((scope, metric, window, as_of) GLOBAL IN (
+            SELECT scope, metric, window, max(as_of)
+            FROM ${db}.dora_steps_rows FINAL
+            WHERE as_of <= now64(6, 'UTC')
+            GROUP BY scope, metric, window
+        )) AS live,
+        definition,
+        rev,
+        computed_at
+    FROM ${db}.dora_steps_rows FINAL
+    WHERE NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
+        AND scope GLOBAL IN (SELECT scope FROM ${db}.scopes WHERE NOT failure_source))
+    UNION ALL
+    SELECT
+        scope,
+        metric,
+        window,
+        held_from AS as_of,
+        value,
+        null_reason,
+        samples,
+        p50,
+        p75,
+        p90,
+        p95,
+        mean,
+        confirmed,
+        inferred,
+        per_day,
+        days_with,
+        toBool(held_from <= now64(6, 'UTC')) AS live,
+        definition,
+        rev,
+        computed_at
+    FROM ${db}.dora_blind_spots
+) AS steps
 COMMENT 'Rolling windows as steps: a value holds from its as_of until the next step. Steps in the future are values that leave the window if nothing else happens.';
 
 -- Between two steps every window end carries the value of the last one: each UTC hour, or each midnight of

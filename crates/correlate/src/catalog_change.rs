@@ -40,8 +40,12 @@ impl Correlator {
 
     /// Files each record under the thing that it is about now, or sends it to where that is.
     fn reroute(&mut self) {
-        let records: Vec<((Thing, RecordOrder), Arc<DeliveryEvent>)> =
-            self.state.records.iter().map(|(key, event)| (key.clone(), event.clone())).collect();
+        let records: Vec<((Thing, RecordOrder), Arc<DeliveryEvent>)> = self
+            .state
+            .records
+            .iter()
+            .map(|((thing, order), event)| ((thing.clone(), order.clone()), event.clone()))
+            .collect();
         for ((thing, order), event) in records {
             let targets = self.things_of(&event);
             let stays = targets.iter().any(|(address, target)| {
@@ -116,7 +120,8 @@ impl Correlator {
         self.dirty.blames.extend(foreign);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
-        let records: Vec<_> = self.state.records.iter().map(|(key, _)| key.clone()).collect();
+        let records: Vec<_> =
+            self.state.records.iter().map(|((thing, order), _)| (thing.clone(), order.clone())).collect();
         for (thing, order) in records {
             self.mark_record(&thing, &order);
         }

@@ -209,10 +209,7 @@ impl Correlator {
                 self.dirty.revert_pairs.insert((repo.clone(), sha.clone(), reverted.clone()));
             }
         }
-        let from = (repo.clone(), sha.clone(), Sha::new(""));
-        for ((_, _, revert), ()) in
-            self.state.reverted_by.range(from..).take_while(|((r, c, _), ())| r == repo && c == sha)
-        {
+        for (revert, ()) in self.state.reverted_by.of(&(repo.clone(), sha.clone())) {
             self.dirty.revert_pairs.insert((repo.clone(), revert.clone(), sha.clone()));
         }
     }

@@ -53,7 +53,7 @@ impl Correlator {
             }
         }
         for sha in shas {
-            self.state.pushed_in.put((repo.clone(), sha.clone(), source.clone(), id.clone()), ());
+            self.state.pushed_in.put(((repo.clone(), sha.clone()), (source.clone(), id.clone())), ());
             self.settle_commit(repo, &sha);
         }
     }
@@ -70,19 +70,19 @@ impl Correlator {
             self.dirty.revert_pairs.insert((repo.clone(), sha.clone(), reverted.clone()));
         }
         for reverted in &old.reverts {
-            self.state.reverted_by.remove(&(repo.clone(), reverted.clone(), sha.clone()));
+            self.state.reverted_by.remove(&((repo.clone(), reverted.clone()), sha.clone()));
         }
         for reverted in &new.reverts {
-            self.state.reverted_by.put((repo.clone(), reverted.clone(), sha.clone()), ());
+            self.state.reverted_by.put(((repo.clone(), reverted.clone()), sha.clone()), ());
         }
         let services = self.catalog.all_services_of_repo(repo);
         let was: BTreeSet<&Sha> = old.parents.iter().collect();
         let is: BTreeSet<&Sha> = new.parents.iter().collect();
         for parent in was.difference(&is) {
-            self.state.children.remove(&(repo.clone(), (*parent).clone(), sha.clone()));
+            self.state.children.remove(&((repo.clone(), (*parent).clone()), sha.clone()));
         }
         for parent in is.difference(&was) {
-            self.state.children.put((repo.clone(), (*parent).clone(), sha.clone()), ());
+            self.state.children.put(((repo.clone(), (*parent).clone()), sha.clone()), ());
         }
         let known_changed = new.known != old.known;
         self.state.nodes.put(key, new.clone());
@@ -101,11 +101,7 @@ impl Correlator {
         self.mark_pulls_of(repo, sha);
         self.mark_merges_of(repo, sha);
         if known_changed {
-            let from = (sha.clone(), ServiceName::default(), model::DeploymentId::default());
-            let waiting = self.state.awaited.range(from..).take_while(|((s, ..), ())| s == sha);
-            let waiting: Vec<_> =
-                waiting.map(|((_, service, id), ())| (service.clone(), id.clone())).collect();
-            self.dirty.rollouts.extend(waiting);
+            self.dirty.rollouts.extend(self.state.awaited.of(sha).map(|(rollout, ())| rollout.clone()));
         }
     }
 
@@ -138,17 +134,14 @@ impl Correlator {
     }
 
     fn is_pushed(&self, repo: &RepoName, sha: &Sha) -> bool {
-        let from = (repo.clone(), sha.clone(), Text::default(), Text::default());
-        self.state.pushed_in.range(from..).next().is_some_and(|((r, s, ..), ())| r == repo && s == sha)
+        self.state.pushed_in.of(&(repo.clone(), sha.clone())).next().is_some()
     }
 
     /// The union of the push chains' edges from a commit, and whether any push has it.
     fn pushed_parents(&self, repo: &RepoName, sha: &Sha) -> (BTreeSet<Sha>, bool) {
-        let from = (repo.clone(), sha.clone(), Text::default(), Text::default());
         let mut parents = BTreeSet::new();
         let mut pushed = false;
-        let pushes = self.state.pushed_in.range(from..);
-        for ((_, _, source, id), ()) in pushes.take_while(|((r, s, ..), ())| r == repo && s == sha) {
+        for ((source, id), ()) in self.state.pushed_in.of(&(repo.clone(), sha.clone())) {
             pushed = true;
             let thing = Thing::Push(repo.clone(), source.clone(), id.clone());
             for event in self.state.records_of(&thing) {
@@ -162,13 +155,13 @@ impl Correlator {
 
     /// A deployment whose head is this commit begins to label.
     pub(crate) fn add_head(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
-        self.state.heads.put((service.clone(), repo.clone(), sha.clone(), rank.clone()), ());
+        self.state.heads.put(((service.clone(), repo.clone(), sha.clone()), rank.clone()), ());
         self.offer(service, repo, sha, rank);
     }
 
     /// A deployment whose head is this commit no longer labels.
     pub(crate) fn remove_head(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
-        self.state.heads.remove(&(service.clone(), repo.clone(), sha.clone(), rank.clone()));
+        self.state.heads.remove(&((service.clone(), repo.clone(), sha.clone()), rank.clone()));
         if self.state.reach.get(&(service.clone(), repo.clone(), sha.clone())) == Some(rank) {
             self.refill(service, repo, sha);
         }
@@ -177,14 +170,14 @@ impl Correlator {
     /// A deployment begins to list this commit: that reaches the commit alone, not what lies behind it.
     pub(crate) fn add_listed(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
         self.with_label(service, repo, sha, |state, key| {
-            state.listed.put((key.0, key.1, key.2, rank.clone()), ());
+            state.listed.put((key, rank.clone()), ());
         });
     }
 
     /// A deployment no longer lists this commit.
     pub(crate) fn remove_listed(&mut self, service: &ServiceName, repo: &RepoName, sha: &Sha, rank: &Rank) {
         self.with_label(service, repo, sha, |state, key| {
-            state.listed.remove(&(key.0, key.1, key.2, rank.clone()));
+            state.listed.remove(&(key, rank.clone()));
         });
     }
 
@@ -233,16 +226,11 @@ impl Correlator {
     }
 
     fn best_offer(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Option<Rank> {
-        let from = (service.clone(), repo.clone(), sha.clone(), Rank::at(model::Timestamp::MIN));
-        let head = self.state.heads.range(from..).next();
-        let head = head
-            .filter(|((s, r, c, _), ())| s == service && r == repo && c == sha)
-            .map(|((.., rank), ())| rank);
-        let from = (repo.clone(), sha.clone(), Sha::new(""));
-        let children = self.state.children.range(from..).take_while(|((r, p, _), ())| r == repo && p == sha);
-        let children = children.filter_map(|((_, _, child), ())| {
-            self.state.reach.get(&(service.clone(), repo.clone(), child.clone()))
-        });
+        let place = (service.clone(), repo.clone(), sha.clone());
+        let head = self.state.heads.of(&place).next().map(|(rank, ())| rank);
+        let children = self.state.children.of(&(repo.clone(), sha.clone()));
+        let children = children
+            .filter_map(|(child, ())| self.state.reach.get(&(service.clone(), repo.clone(), child.clone())));
         children.chain(head).min().cloned()
     }
 

@@ -87,10 +87,10 @@ impl Correlator {
         let was = old.as_ref().map(|pull| roles(&pull.merged)).unwrap_or_default();
         let is = new.as_ref().map(|pull| roles(&pull.merged)).unwrap_or_default();
         for (sha, role) in was.difference(&is) {
-            self.state.pulls_of.remove(&(repo.clone(), sha.clone(), *role, number));
+            self.state.pulls_of.remove(&((repo.clone(), sha.clone()), (*role, number)));
         }
         for (sha, role) in &is {
-            self.state.pulls_of.put((repo.clone(), sha.clone(), *role, number), ());
+            self.state.pulls_of.put(((repo.clone(), sha.clone()), (*role, number)), ());
         }
         match new {
             Some(new) => self.state.pulls.put(key.clone(), new),

@@ -245,7 +245,7 @@ impl Correlator {
             self.state.by_name.remove(&(s(), name, id.clone()));
         }
         for sha in awaited_by(old) {
-            self.state.awaited.remove(&(sha, s(), id.clone()));
+            self.state.awaited.remove(&(sha, (s(), id.clone())));
         }
         for key in artifact_keys(old).into_iter().flatten() {
             self.state.artifact_users.remove(&(key.clone(), s(), id.clone()));
@@ -302,7 +302,7 @@ impl Correlator {
             self.state.by_name.put((s(), name, id.clone()), ());
         }
         for sha in awaited_by(new) {
-            self.state.awaited.put((sha, s(), id.clone()), ());
+            self.state.awaited.put((sha, (s(), id.clone())), ());
         }
         for key in artifact_keys(new).into_iter().flatten() {
             self.state.artifact_users.put((key.clone(), s(), id.clone()), ());

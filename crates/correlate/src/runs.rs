@@ -20,10 +20,8 @@ fn body(event: &DeliveryEvent) -> Option<&PipelineRunEvent> {
 impl Correlator {
     /// Marks the runs on a commit: when they were deployed may be another time now.
     pub(crate) fn mark_runs_on(&mut self, repo: &RepoName, sha: &Sha) {
-        let from = (repo.clone(), sha.clone(), RunId::default(), 0);
-        let on = self.state.runs_on.range(from..).take_while(|((r, s, ..), _)| r == repo && s == sha);
-        let on: Vec<_> = on.map(|((_, _, run, attempt), _)| (repo.clone(), run.clone(), *attempt)).collect();
-        self.dirty.runs.extend(on);
+        let on = self.state.runs_on.of(&(repo.clone(), sha.clone()));
+        self.dirty.runs.extend(on.map(|((run, attempt), _)| (repo.clone(), run.clone(), *attempt)));
     }
 
     pub(crate) fn settle_runs(&mut self) {
@@ -35,12 +33,12 @@ impl Correlator {
             };
             let new = self.run_fact(&repo, &run_id, attempt);
             if let Some((workflow, sha)) = old {
-                self.state.runs_on.remove(&(repo.clone(), sha.clone(), run_id.clone(), attempt));
+                self.state.runs_on.remove(&((repo.clone(), sha.clone()), (run_id.clone(), attempt)));
                 self.dirty.flaky.insert((repo.clone(), workflow, sha));
             }
             let mut scopes = Vec::new();
             if let Some(run) = &new {
-                let on = (repo.clone(), run.commit_sha.clone(), run_id.clone(), attempt);
+                let on = ((repo.clone(), run.commit_sha.clone()), (run_id.clone(), attempt));
                 self.state.runs_on.put(on, run.workflow.clone());
                 self.dirty.flaky.insert((repo.clone(), run.workflow.clone(), run.commit_sha.clone()));
                 scopes.push(Scope::new(format!("repo:{repo}")));
@@ -111,10 +109,9 @@ impl Correlator {
 
     /// Failed and later passed, over the finished runs of a workflow on a commit, in order of their finish.
     fn flaky_on(&self, repo: &RepoName, workflow: &Text, sha: &Sha) -> Option<Flaky> {
-        let from = (repo.clone(), sha.clone(), RunId::default(), 0);
-        let on = self.state.runs_on.range(from..).take_while(|((r, s, ..), _)| r == repo && s == sha);
+        let on = self.state.runs_on.of(&(repo.clone(), sha.clone()));
         let mut ended: BTreeSet<_> = BTreeSet::new();
-        for ((_, _, run, attempt), _) in on.filter(|(_, name)| *name == workflow) {
+        for ((run, attempt), _) in on.filter(|(_, name)| *name == workflow) {
             let key = RowKey::PipelineRun(repo.clone(), run.clone(), *attempt);
             if let Some(Row::PipelineRun(fact)) =
                 self.state.published.get(&key).map(|published| &published.row)

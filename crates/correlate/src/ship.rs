@@ -232,10 +232,9 @@ impl Correlator {
         sha: &'a Sha,
         role: PullRole,
     ) -> impl Iterator<Item = &'a Pull> + 'a {
-        let from = (repo.clone(), sha.clone(), role, 0);
-        let numbers = self.state.pulls_of.range(from..);
-        let numbers = numbers.take_while(move |((r, s, ro, _), ())| r == repo && s == sha && *ro == role);
-        numbers.filter_map(|((repo, _, _, number), ())| self.state.pulls.get(&(repo.clone(), *number)))
+        let known = self.state.pulls_of.of(&(repo.clone(), sha.clone()));
+        let numbers = known.filter(move |((known_as, _), ())| *known_as == role);
+        numbers.filter_map(|((_, number), ())| self.state.pulls.get(&(repo.clone(), *number)))
     }
 
     /// How many changes a deployment ships; `None` where that cannot be known.

@@ -8,6 +8,7 @@ use crate::quality::Signal;
 use model::event::PullRequestEvent;
 use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
+use model::lookup::{Groups, Lookup};
 use model::table::Table;
 use model::{
     DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
@@ -182,21 +183,21 @@ pub type RevertBlame = (ServiceName, DeploymentId, DeploymentId, RepoName, Sha, 
 #[derive(Debug, Default)]
 pub struct State {
     /// What was told, record by record.
-    pub records: Table<(Thing, RecordOrder), Arc<DeliveryEvent>>,
+    pub records: Groups<Thing, RecordOrder, Arc<DeliveryEvent>>,
     /// Commits.
-    pub nodes: Table<(RepoName, Sha), Node>,
+    pub nodes: Lookup<(RepoName, Sha), Node>,
     /// Parent → child.
-    pub children: Table<(RepoName, Sha, Sha), ()>,
+    pub children: Groups<(RepoName, Sha), Sha, ()>,
     /// Commit → pushes (source, id) that list it or end in it.
-    pub pushed_in: Table<(RepoName, Sha, Text, Text), ()>,
+    pub pushed_in: Groups<(RepoName, Sha), (Text, Text), ()>,
     /// Reverted commit → its reverts.
-    pub reverted_by: Table<(RepoName, Sha, Sha), ()>,
+    pub reverted_by: Groups<(RepoName, Sha), Sha, ()>,
     /// Attempts.
-    pub attempts: Table<(ServiceName, DeploymentId), Attempt>,
+    pub attempts: Lookup<(ServiceName, DeploymentId), Attempt>,
     /// Attempts in the order in which they are grouped.
     pub chains: Table<(ServiceName, Environment, Chain, Timestamp, DeploymentId), ()>,
     /// Attempt → the logical deployment that it belongs to.
-    pub rollout_of: Table<(ServiceName, DeploymentId), DeploymentId>,
+    pub rollout_of: Lookup<(ServiceName, DeploymentId), DeploymentId>,
     /// Deployment id → the services that have it.
     pub bearers: Table<(Text, ServiceName), ()>,
     /// Logical deployments.
@@ -212,19 +213,19 @@ pub struct State {
     /// Stated commit, head or version → logical deployments.
     pub by_name: Table<(ServiceName, Text, DeploymentId), ()>,
     /// Commits whose being known matters to a logical deployment.
-    pub awaited: Table<(Sha, ServiceName, DeploymentId), ()>,
+    pub awaited: Groups<Sha, (ServiceName, DeploymentId), ()>,
     /// Heads of deployments that label.
-    pub heads: Table<(ServiceName, RepoName, Sha, Rank), ()>,
+    pub heads: Groups<(ServiceName, RepoName, Sha), Rank, ()>,
     /// Commits that deployments list.
-    pub listed: Table<(ServiceName, RepoName, Sha, Rank), ()>,
+    pub listed: Groups<(ServiceName, RepoName, Sha), Rank, ()>,
     /// The earliest deployment whose head reaches a commit.
-    pub reach: Table<(ServiceName, RepoName, Sha), Rank>,
+    pub reach: Lookup<(ServiceName, RepoName, Sha), Rank>,
     /// Label → the commits that bear it.
     pub held: Table<(ServiceName, Rank, RepoName, Sha), ()>,
     /// The deployment that a change is counted under.
-    pub counted: Table<(ServiceName, RepoName, Sha), DeploymentId>,
+    pub counted: Lookup<(ServiceName, RepoName, Sha), DeploymentId>,
     /// How many changes a deployment ships.
-    pub shipped: Table<(ServiceName, DeploymentId), u64>,
+    pub shipped: Lookup<(ServiceName, DeploymentId), u64>,
     /// What the rollbacks said.
     pub rollbacks: Table<(ServiceName, Environment, Rank), Rollback>,
     /// Deployment → the rollbacks that failed it (true) or rolled it back (false).
@@ -272,13 +273,13 @@ pub struct State {
     /// Incidents of this task that ask.
     pub asking: Table<(DeploymentId, IncidentId), ()>,
     /// Pull requests.
-    pub pulls: Table<(RepoName, u64), Pull>,
+    pub pulls: Lookup<(RepoName, u64), Pull>,
     /// Commit → pull requests.
-    pub pulls_of: Table<(RepoName, Sha, PullRole, u64), ()>,
+    pub pulls_of: Groups<(RepoName, Sha), (PullRole, u64), ()>,
     /// Runs by what they ran on.
-    pub runs_on: Table<(RepoName, Sha, RunId, u32), Text>,
+    pub runs_on: Groups<(RepoName, Sha), (RunId, u32), Text>,
     /// Workflows on commits.
-    pub flaky: Table<(RepoName, Text, Sha), Flaky>,
+    pub flaky: Lookup<(RepoName, Text, Sha), Flaky>,
     /// Artifacts that a home waits for: artifact, service, deployment.
     pub artifact_users: Table<(HomeKey, ServiceName, DeploymentId), ()>,
     /// Their commits, as the index told.
@@ -300,7 +301,7 @@ pub struct State {
     /// Signals that several things may raise: (signal, subject, since, case).
     pub cases: Table<(Text, Text, Timestamp, Text), Signal>,
     /// Rows as they were last published.
-    pub published: Table<RowKey, Published>,
+    pub published: Lookup<RowKey, Published>,
     /// Rows of dimensions as they were last told.
     pub dimensions: Table<RowKey, Row>,
 }
@@ -375,9 +376,7 @@ impl State {
         &'a self,
         thing: &Thing,
     ) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
-        let from = (thing.clone(), RecordOrder::least());
-        let to = (thing.clone(), RecordOrder::greatest());
-        self.records.range(from..=to).map(|(_, event)| event)
+        self.records.of(thing).map(|(_, event)| event)
     }
 
     /// The label of a commit: the earliest deployment that reaches or lists it.
@@ -391,9 +390,8 @@ impl State {
     }
 
     fn least_listed(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Option<Rank> {
-        let from = (service.clone(), repo.clone(), sha.clone(), Rank::at(Timestamp::MIN));
-        let ((s, r, c, rank), ()) = self.listed.range(from..).next()?;
-        (s == service && r == repo && c == sha).then(|| rank.clone())
+        let (rank, ()) = self.listed.of(&(service.clone(), repo.clone(), sha.clone())).next()?;
+        Some(rank.clone())
     }
 
     /// The first deployment of a service: the earliest succeeded production one with a known head.

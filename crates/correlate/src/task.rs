@@ -105,7 +105,7 @@ impl Correlator {
 
     pub(crate) fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>) {
         let key = (thing, event.order());
-        if !self.state.records.contains(&key) {
+        if self.state.records.get(&key).is_none() {
             self.mark_record(&key.0, &key.1);
             self.state.records.put(key, event.clone());
         }
@@ -242,9 +242,9 @@ impl Correlator {
         self.pending.entry(key).or_default().add(delta, times);
     }
 
-    /// The rows as they were last published: what the warehouse holds.
+    /// The rows as they were last published, in no order: what the warehouse holds.
     pub fn published(&self) -> impl Iterator<Item = &Row> {
-        self.state.published.iter().map(|(_, published)| &published.row)
+        self.state.published.values().map(|published| &published.row)
     }
 }
 

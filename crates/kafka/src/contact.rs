@@ -36,6 +36,8 @@ pub struct Contact {
     unsettled: AtomicBool,
     /// Where the last checkpoint lies; −1: none was delivered.
     checkpoint_offset: AtomicI64,
+    /// How often something was told.
+    callbacks: AtomicU64,
     /// Whether a broker answered since it was asked last.
     answered: AtomicBool,
     /// Whether all brokers were away at once since the last answer. librdkafka says when it begins, not when it ends.
@@ -69,6 +71,7 @@ impl Contact {
             refused: Mutex::new(None),
             unsettled: AtomicBool::new(false),
             checkpoint_offset: AtomicI64::new(-1),
+            callbacks: AtomicU64::new(0),
             answered: AtomicBool::new(false),
             all_down: AtomicBool::new(false),
             silence: Mutex::new(Silence { since: Instant::now(), told: false }),
@@ -79,6 +82,11 @@ impl Contact {
     pub fn begin(&self) {
         self.undelivered.store(0, Ordering::Relaxed);
         self.unsettled.store(false, Ordering::Relaxed);
+    }
+
+    /// How often something was told so far: a poll that changes nothing here found nothing.
+    pub fn callbacks(&self) -> u64 {
+        self.callbacks.load(Ordering::Relaxed)
     }
 
     /// Something begins to wait for an answer.
@@ -158,6 +166,7 @@ impl Contact {
 
 impl ClientContext for Contact {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.callbacks.fetch_add(1, Ordering::Relaxed);
         // Which topic a transaction may not take in is said nowhere else.
         if let Some((_, refused)) = line.split_once("Failed to add partition ") {
             let mut held = lock(&self.refused);
@@ -172,6 +181,7 @@ impl ClientContext for Contact {
         crate::log::pass_on(level, facility, line, &self.task);
     }
     fn error(&self, error: KafkaError, reason: &str) {
+        self.callbacks.fetch_add(1, Ordering::Relaxed);
         self.unsettled.store(true, Ordering::Relaxed);
         self.ear.note(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
@@ -184,6 +194,7 @@ impl ClientContext for Contact {
 impl ProducerContext for Contact {
     type DeliveryOpaque = ();
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.callbacks.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(record) => {
                 self.answered.store(true, Ordering::Relaxed);

@@ -105,6 +105,9 @@ pub trait EosSession {
 /// How long a session waits between two looks at what the brokers have.
 const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
 
+/// Most of what a client has to tell that is taken at a time.
+const MOST_TOLD: u32 = 10_000;
+
 /// [`EosSession`] over librdkafka.
 pub struct RdkafkaSession {
     producer: Arc<BaseProducer<Contact>>,
@@ -149,12 +152,26 @@ impl RdkafkaSession {
         self.producer.context().checkpoint_offset()
     }
 
+    /// Takes everything that the client has to tell: a poll takes one thing, and its log alone has dozens for each
+    /// transaction.
+    fn hear(&self) {
+        let contact = self.producer.context();
+        let mut before = contact.callbacks();
+        for _ in 0..MOST_TOLD {
+            self.producer.poll(Duration::ZERO);
+            if contact.callbacks() == before {
+                break;
+            }
+            before = contact.callbacks();
+        }
+    }
+
     /// Waits until every record is delivered. Neither `flush`, which waits in slices of 100 ms, nor a poll with a
     /// time, which spins through its last millisecond: the processor is the brokers' meanwhile.
     fn drain(&self, deadline: Instant) -> Result<(), EosError> {
         let mut left = self.producer.in_flight_count();
         while left > 0 {
-            self.producer.poll(Duration::ZERO);
+            self.hear();
             self.producer.context().look()?;
             let before = std::mem::replace(&mut left, self.producer.in_flight_count());
             if left == before {
@@ -245,6 +262,8 @@ impl EosSession for RdkafkaSession {
     type Group = ConsumerGroupMetadata;
 
     fn begin(&mut self) -> Result<(), EosError> {
+        // What happened before it, as to a coordinator that was not connected yet, is none of this transaction's.
+        self.hear();
         self.producer.context().begin();
         self.producer.begin_transaction().map_err(|error| classify(error).of_commit())
     }
@@ -298,8 +317,8 @@ impl EosSession for RdkafkaSession {
                 return Err(failed.of_commit());
             }
         }
-        // What was heard meanwhile is told in here.
-        self.producer.poll(Duration::ZERO);
+        // Whether it was sent again is told in here.
+        self.hear();
         self.suspect = retried || self.producer.context().is_unsettled();
         Ok(())
     }

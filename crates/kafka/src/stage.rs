@@ -16,7 +16,7 @@ use std::sync::Arc;
 use windows::Aggregator;
 
 /// Rows of late corrections that one transaction of the aggregate stage writes, roughly.
-const CORRECTED_ROWS: usize = 20_000;
+const CORRECTED_ROWS: usize = 50_000;
 /// Rounds in which a task answers itself within one transaction; what is left then goes through the topic.
 const OWN_ROUNDS: usize = 100;
 

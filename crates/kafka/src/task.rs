@@ -234,10 +234,18 @@ impl<L: Logic> Task<L> {
         Some(if full { since } else { since + interval })
     }
 
+    fn is_idle(&self, now: Instant) -> bool {
+        self.waiting_since.is_none() && now - self.last_worked >= IDLE_AFTER
+    }
+
+    /// Whether the next corrections follow the last at once.
+    pub fn goes_on(&self, now: Instant) -> bool {
+        self.unfinished && self.is_idle(now)
+    }
+
     /// Whether corrections are to be written now.
     pub fn owes(&self, now: Instant, at: Timestamp) -> bool {
-        let idle = self.waiting_since.is_none() && now - self.last_worked >= IDLE_AFTER;
-        let pause = match (idle, self.unfinished) {
+        let pause = match (self.is_idle(now), self.unfinished) {
             (true, true) => Duration::ZERO,
             (true, false) => self.punctuate_cost * CORRECTION_SHARE,
             (false, _) => CORRECT_EVERY.max(self.punctuate_cost * CORRECTION_SHARE),

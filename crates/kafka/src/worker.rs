@@ -139,8 +139,11 @@ impl<L: Logic> Worker<'_, L> {
 
     /// Takes records until a task's batch is due.
     fn gather(&mut self) -> Result<(), Error> {
-        let mut wait =
-            self.next_due().map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        let now = Instant::now();
+        let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
+        if self.tasks.values().any(|task| task.goes_on(now)) {
+            wait = Duration::ZERO;
+        }
         for _ in 0..LOOK_EVERY {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;

@@ -10,6 +10,7 @@ pub mod hex;
 pub mod ids;
 pub mod journal;
 pub mod json;
+pub mod lookup;
 pub mod metric;
 pub mod raw;
 pub mod table;

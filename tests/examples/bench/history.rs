@@ -2,15 +2,16 @@
 //! ends with it. Each runs in a process of its own, in turn: a pipeline shares its cores' caches with no other one,
 //! and two of them side by side would measure how they take each other's.
 
+use crate::alone;
 use crate::whole::{Cost, Organisation};
-use crate::{alone, median};
 use model::metric::Window;
 use serde_json::{Value, json};
 
 const SHORT_DAYS: u32 = 100;
 const LONG_DAYS: u32 = 10 * SHORT_DAYS;
 const MEASURED_DAYS: u32 = 40;
-/// How often each is measured: what else runs on the machine moves one run by a tenth and more.
+/// How often each is measured. What else runs on the machine makes one run slower by a tenth and more, and none faster:
+/// the fastest is the one that was disturbed least.
 const ROUNDS: usize = 9;
 
 /// One history and the events after it.
@@ -33,6 +34,10 @@ pub fn after(days: &str) -> Value {
     json!(After { events, in_order, corrected })
 }
 
+fn least(micros: impl Iterator<Item = f64>) -> f64 {
+    micros.fold(f64::INFINITY, f64::min)
+}
+
 pub fn measure() -> Value {
     let days = [SHORT_DAYS, LONG_DAYS];
     let mut rounds = [const { Vec::new() }; 2];
@@ -44,14 +49,14 @@ pub fn measure() -> Value {
     }
     let [short, long] = rounds.map(|runs| After {
         events: runs[0].events,
-        in_order: median(runs.iter().map(|run| run.in_order).collect()),
-        corrected: median(runs.iter().map(|run| run.corrected).collect()),
+        in_order: least(runs.iter().map(|run| run.in_order)),
+        corrected: least(runs.iter().map(|run| run.corrected)),
     });
     let row = |name: &str, run: &After| json!([name, run.events, run.in_order, run.corrected]);
     json!({
         "tables": [{
-            "title": format!("In-order events by the history that they follow (medians over {MEASURED_DAYS} days of \
-                              medians over {ROUNDS} runs, each in a process of its own)"),
+            "title": format!("In-order events by the history that they follow (medians over {MEASURED_DAYS} days, \
+                              the fastest of {ROUNDS} runs, each in a process of its own)"),
             "columns": ["history", "its events", "µs per event", "µs per event, a day's corrections included"],
             "rows": [row("100 days", &short), row("1,000 days", &long)],
         }],
