@@ -110,7 +110,7 @@ fn main() -> ExitCode {
 fn help() -> ExitCode {
     println!("usage: cargo xtask COMMAND\n");
     for task in TASKS {
-        println!("  {:<28}{}", format!("{} {}", task.name, task.takes), task.does);
+        println!("  {:<37}{}", format!("{} {}", task.name, task.takes), task.does);
     }
     println!("\nexample: cargo xtask demo --once");
     ExitCode::SUCCESS

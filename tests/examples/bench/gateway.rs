@@ -16,17 +16,18 @@ use model::raw::RawRecord;
 use ring::hmac;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_broker::{Cluster, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 const SECRET: &str = "It's a Secret to Everybody";
 /// Connections that send as fast as they are answered, one request at a time as vendors do.
 const CONNECTIONS: usize = 512;
-/// Connections that send by the clock, one request at a time.
+/// Connections that send by the clock, in the same way.
 const PACED: usize = 256;
 const PACED_FOR: Duration = Duration::from_secs(10);
 /// Rounds of both, in turn.
@@ -130,102 +131,77 @@ fn bare_producer(settings: &KafkaSettings, records: &[RawRecord]) -> f64 {
     records.len() as f64 / started.elapsed().as_secs_f64()
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    stream
+/// Clients share one thread: their own waiting for a core is not the gateway's.
+fn clients() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Reads answers, which must all be 202. Every answer of this kind has the same length.
-fn answers(stream: &mut TcpStream, count: usize, length: &mut usize) {
-    let mut buffer = vec![0; 64 * 1024];
-    let (mut held, mut left) = (Vec::new(), count);
-    while left > 0 {
-        let read = stream.read(&mut buffer).unwrap();
-        assert!(read > 0, "the connection ended");
-        held.extend_from_slice(&buffer[..read]);
-        if *length == 0 {
-            let Some(end) = held.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-            *length = end + 4 + "{\"status\":\"accepted\"}\n".len();
-        }
-        let whole = (held.len() / *length).min(left);
-        for answer in held[..whole * *length].chunks(*length) {
-            assert!(answer.starts_with(b"HTTP/1.1 202 "), "{}", String::from_utf8_lossy(answer));
-        }
-        held.drain(..whole * *length);
-        left -= whole;
+async fn connect(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        streams.push(stream);
     }
-    assert!(held.is_empty());
+    streams
 }
 
-/// All clients share one thread: what they cost is not the gateway's.
+/// Sends a request and reads its answer, which must be 202.
+async fn ask(stream: &mut TcpStream, request: &[u8]) {
+    stream.write_all(request).await.unwrap();
+    let (mut buffer, mut held) = ([0; 1024], 0);
+    // The only new line after the head's is the body's last byte.
+    while !buffer[..held].ends_with(b"}\n") {
+        let read = stream.read(&mut buffer[held..]).await.unwrap();
+        assert!(read > 0, "the connection ended");
+        held += read;
+    }
+    assert!(buffer.starts_with(b"HTTP/1.1 202 "), "{}", String::from_utf8_lossy(&buffer[..held]));
+}
+
 fn as_fast_as_possible(address: SocketAddr, requests: &Arc<Vec<Vec<u8>>>) -> f64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let share = requests.len().div_ceil(CONNECTIONS);
-    let streams = runtime.block_on(async {
-        let mut streams = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            streams.push(stream);
-        }
-        streams
-    });
-    let started = Instant::now();
-    runtime.block_on(async {
-        let mut clients = tokio::task::JoinSet::new();
-        for (client, stream) in streams.into_iter().enumerate() {
+    clients().block_on(async {
+        let streams = connect(address, CONNECTIONS).await;
+        let started = Instant::now();
+        let mut clients = JoinSet::new();
+        for (client, mut stream) in streams.into_iter().enumerate() {
             let requests = requests.clone();
-            clients.spawn(async move { one_by_one(stream, requests.chunks(share).nth(client)).await });
+            clients.spawn(async move {
+                for request in requests.chunks(share).nth(client).into_iter().flatten() {
+                    ask(&mut stream, request).await;
+                }
+            });
         }
         clients.join_all().await;
-    });
-    requests.len() as f64 / started.elapsed().as_secs_f64()
-}
-
-async fn one_by_one(mut stream: tokio::net::TcpStream, requests: Option<&[Vec<u8>]>) {
-    let mut buffer = vec![0; 1024];
-    for request in requests.into_iter().flatten() {
-        stream.write_all(request).await.unwrap();
-        let mut held = 0;
-        // The body's last byte is its only new line after the head.
-        while !(buffer[..held].ends_with(b"}\n")) {
-            let read = stream.read(&mut buffer[held..]).await.unwrap();
-            assert!(read > 0, "the connection ended");
-            held += read;
-        }
-        assert!(buffer.starts_with(b"HTTP/1.1 202 "), "{}", String::from_utf8_lossy(&buffer[..held]));
-    }
+        requests.len() as f64 / started.elapsed().as_secs_f64()
+    })
 }
 
 /// Latencies in milliseconds, each from when its request was due: a wait for the one before counts.
-fn by_the_clock(address: SocketAddr, requests: &[Vec<u8>], per_s: f64) -> Vec<f64> {
+fn by_the_clock(address: SocketAddr, requests: &Arc<Vec<Vec<u8>>>, per_s: f64) -> Vec<f64> {
     let each = Duration::from_secs_f64(PACED as f64 / per_s);
-    let count = (PACED_FOR.as_secs_f64() / each.as_secs_f64()) as usize;
-    let start = Instant::now() + Duration::from_millis(500);
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = requests
-            .chunks(requests.len() / PACED)
-            .take(PACED)
-            .enumerate()
-            .map(|(client, share)| {
-                scope.spawn(move || {
-                    let (mut stream, mut length) = (connect(address), 0);
-                    let offset = each.mul_f64(client as f64 / PACED as f64);
-                    let mut latencies = Vec::with_capacity(count);
-                    for (at, request) in share.iter().take(count).enumerate() {
-                        let due = start + offset + each.mul_f64(at as f64);
-                        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                        stream.write_all(request).unwrap();
-                        answers(&mut stream, 1, &mut length);
-                        latencies.push((Instant::now() - due).as_secs_f64() * 1_000.0);
-                    }
-                    latencies
-                })
-            })
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    let share = requests.len() / PACED;
+    let count = ((PACED_FOR.as_secs_f64() / each.as_secs_f64()) as usize).min(share);
+    clients().block_on(async {
+        let streams = connect(address, PACED).await;
+        let start = Instant::now() + each;
+        let mut clients = JoinSet::new();
+        for (client, mut stream) in streams.into_iter().enumerate() {
+            let requests = requests.clone();
+            clients.spawn(async move {
+                let offset = each.mul_f64(client as f64 / PACED as f64);
+                let mut latencies = Vec::with_capacity(count);
+                for (at, request) in requests.chunks(share).nth(client).unwrap()[..count].iter().enumerate() {
+                    let due = start + offset + each.mul_f64(at as f64);
+                    tokio::time::sleep_until(due.into()).await;
+                    ask(&mut stream, request).await;
+                    latencies.push(due.elapsed().as_secs_f64() * 1_000.0);
+                }
+                latencies
+            });
+        }
+        clients.join_all().await.concat()
     })
 }
 
