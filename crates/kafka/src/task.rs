@@ -7,8 +7,9 @@ use crate::catalog::{ReadCatalog, Revision};
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, LAYOUT};
 use crate::error::Error;
 use crate::out::Out;
+use crate::outside::{GroupOf, Outside};
 use crate::restore::{self, Restored};
-use crate::session::{EosError, EosSession, Position, RdkafkaSession};
+use crate::session::{EosError, EosSession, Position};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
@@ -16,7 +17,6 @@ use crate::trace::{Span, TraceContext, Traced, Tracing};
 use crate::wire::Wire;
 use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{Definitions, Text, Timestamp};
-use rdkafka::consumer::ConsumerGroupMetadata;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,11 @@ pub struct Context {
 }
 
 /// A task.
-pub struct Task<L: Logic> {
+pub struct Task<L: Logic, O: Outside> {
     name: String,
     partition: u32,
     logic: L,
-    session: RdkafkaSession,
+    session: O::Session,
     checkpoint: Checkpoint,
     /// Bytes of the state's keys and values.
     bytes: u64,
@@ -81,13 +81,14 @@ const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// While records come, at most one part in so many of the time goes into corrections.
 const CORRECTION_SHARE: u32 = 20;
 
-impl<L: Logic> Task<L> {
+impl<L: Logic, O: Outside> Task<L, O> {
     /// Opens a task: fences others, restores the state, and finds where its input goes on.
     ///
     /// # Errors
     /// When the state cannot be read or used.
     pub fn open(
         context: &Context,
+        outside: &O,
         partition: u32,
         catalog: &Revision,
         committed: impl FnOnce(&[String]) -> Result<Vec<Option<i64>>, Error>,
@@ -97,9 +98,8 @@ impl<L: Logic> Task<L> {
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
         let id = topics.transactional_id(L::STAGE, partition);
-        let session = RdkafkaSession::open(&context.settings, &id, &context.stats)
-            .map_err(Error::transaction(&name))?;
-        let started = Instant::now();
+        let session = outside.session(&id).map_err(Error::transaction(&name))?;
+        let started = outside.instant();
         let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
             let catalog = match own {
                 Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
@@ -108,11 +108,11 @@ impl<L: Logic> Task<L> {
             Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
         };
         let Restored { logic, catalog, checkpoint, entries_read, bytes } =
-            restore::restore(context, L::changelog(topics), partition, &name, make, stats)?;
+            restore::restore(context, outside, L::changelog(topics), partition, &name, make, stats)?;
         let inputs = L::inputs(topics);
         let offsets = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?)
             .map_err(|source| Error::State { task: name.clone(), source })?;
-        let took = started.elapsed();
+        let took = outside.instant() - started;
         stats.restored(took);
         tracing::info!(
             stage = %L::STAGE,
@@ -131,7 +131,7 @@ impl<L: Logic> Task<L> {
             catalog: -2,
             ..Checkpoint::default()
         });
-        let now = Instant::now();
+        let now = outside.instant();
         let task = Self {
             name,
             partition,
@@ -163,13 +163,12 @@ impl<L: Logic> Task<L> {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn resume(&mut self, context: &Context, stats: &StageStats) -> Result<bool, Error> {
+    pub fn resume(&mut self, context: &Context, outside: &O, stats: &StageStats) -> Result<bool, Error> {
         let Some(own) = self.own_end else { return Ok(false) };
         let topics = &context.settings.topics;
         let id = topics.transactional_id(L::STAGE, self.partition);
-        self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)
-            .map_err(Error::transaction(&self.name))?;
-        let end = restore::end(context, L::changelog(topics), self.partition, &self.name)?;
+        self.session = outside.session(&id).map_err(Error::transaction(&self.name))?;
+        let end = outside.end(L::changelog(topics), self.partition, &self.name)?;
         if end != own {
             return Ok(false);
         }
@@ -200,7 +199,7 @@ impl<L: Logic> Task<L> {
     }
 
     /// Takes a record of an input into the batch that waits. One that was taken before is passed over.
-    pub fn take(&mut self, wire: &Wire, input: usize, record: Taken<'_>) {
+    pub fn take(&mut self, wire: &Wire, outside: &O, input: usize, record: Taken<'_>) {
         if let Some(next) = self.next.get_mut(input) {
             if record.offset < *next {
                 return;
@@ -209,7 +208,7 @@ impl<L: Logic> Task<L> {
         }
         self.needs_catalog = self.needs_catalog.max(record.catalog);
         self.waiting_bytes += record.value.len();
-        self.waiting_since.get_or_insert_with(Instant::now);
+        self.waiting_since.get_or_insert_with(|| outside.instant());
         if let Some(trace) = record.trace {
             self.traced.add(trace);
         }
@@ -219,7 +218,7 @@ impl<L: Logic> Task<L> {
                 let Taken { topic, offset, .. } = record;
                 let (task, partition, reason) = (self.name.as_str(), self.partition, unreadable.reason);
                 tracing::warn!(stage = %L::STAGE, task, topic, partition, offset, reason, "a record is rejected");
-                self.letters.push(letter(&record, partition, unreadable));
+                self.letters.push(letter(&record, partition, unreadable, outside.now()));
             }
         }
     }
@@ -252,8 +251,9 @@ impl<L: Logic> Task<L> {
     pub fn work(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
         stats: &StageStats,
     ) -> Result<(), Error> {
         let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
@@ -261,12 +261,12 @@ impl<L: Logic> Task<L> {
         let taken = waiting.len() as u64;
         let span = self.span(&context.settings, taken);
         let trace = span.as_ref().map(|span| span.context.header());
-        let done = self.transaction(context, newest, group, stats, trace, |logic, out| {
+        let done = self.transaction(context, outside, newest, group, stats, trace, |logic, out| {
             waiting.into_iter().for_each(|input| logic.process(input));
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
         })?;
-        self.last_worked = Instant::now();
+        self.last_worked = outside.instant();
         let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
         let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
         stats.committed(outcomes, &done, self.last_transaction);
@@ -297,17 +297,19 @@ impl<L: Logic> Task<L> {
     pub fn punctuate(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
         stats: &StageStats,
     ) -> Result<(), Error> {
-        let now = crate::now();
-        let started = Instant::now();
-        let done =
-            self.transaction(context, newest, group, stats, None, |logic, out| logic.punctuate(now, out))?;
+        let now = outside.now();
+        let started = outside.instant();
+        let done = self.transaction(context, outside, newest, group, stats, None, |logic, out| {
+            logic.punctuate(now, out)
+        })?;
         stats.committed([], &done, self.last_transaction);
-        self.last_punctuated = Instant::now();
-        self.punctuate_cost = started.elapsed();
+        self.last_punctuated = outside.instant();
+        self.punctuate_cost = self.last_punctuated - started;
         self.unfinished = self.logic.owes(now);
         Ok(())
     }
@@ -315,15 +317,16 @@ impl<L: Logic> Task<L> {
     fn transaction(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
         stats: &StageStats,
         trace: Option<String>,
-        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+        work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, Error> {
-        let started = Instant::now();
-        let done = self.attempt(context, newest, group, trace, work);
-        self.last_transaction = started.elapsed();
+        let started = outside.instant();
+        let done = self.attempt(context, outside, newest, group, trace, work);
+        self.last_transaction = outside.instant() - started;
         match &done {
             Ok(_) => stats.holds_state(self.partition, self.holds()),
             Err(error) => {
@@ -342,15 +345,16 @@ impl<L: Logic> Task<L> {
     fn attempt(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
         trace: Option<String>,
-        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+        work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, EosError> {
         let topics = &context.settings.topics;
         if self.session.is_suspect() {
             let id = topics.transactional_id(L::STAGE, self.partition);
-            self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)?;
+            self.session = outside.session(&id)?;
         }
         self.session.begin()?;
         let adopted = newest.offset > self.catalog.offset || self.checkpoint.catalog == -2;
@@ -372,7 +376,7 @@ impl<L: Logic> Task<L> {
             rev: checkpoint.sequence,
             definition: &context.definition,
             catalog: self.catalog.offset,
-            now_ms: crate::now().micros().div_euclid(1_000),
+            now_ms: outside.now().micros().div_euclid(1_000),
             trace,
             written: Written::default(),
         };
@@ -425,14 +429,14 @@ fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
     value.map_or(0, |value| (key.len() + value.len()) as u64)
 }
 
-fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable) -> DeadLetter {
+fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable, received_at: Timestamp) -> DeadLetter {
     let topic = Text::new(record.topic);
     let offset = u64::try_from(record.offset).unwrap_or(0);
     let record = RawRecord {
         source: topic.clone(),
         headers: Vec::new(),
         body: record.value.to_vec(),
-        received_at: crate::now(),
+        received_at,
         origin: Origin { topic, partition, offset },
     };
     DeadLetter::new(&record, Text::new(unreadable.reason), unreadable.detail)
