@@ -102,13 +102,15 @@ impl<O: Outside, C: Catalogs> Ingest<O, C> {
         })
     }
 
-    /// Follows the group, takes what comes, and commits what is due.
+    /// Takes what comes, follows the group, and commits what is due.
     ///
     /// # Errors
     /// Why the stage cannot go on; it may be started again.
     pub fn step(&mut self) -> Result<(), Error> {
-        self.follow()?;
         self.gather()?;
+        // Before a transaction: the group moves partitions while it is polled, and a commit names the generation as of
+        // now. What waits of partitions that have gone would be committed under the generation that took them away.
+        self.follow()?;
         if self.is_due() {
             self.work()?;
         }

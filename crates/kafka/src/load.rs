@@ -219,13 +219,13 @@ impl<O: Outside, S: Store> Load<O, S> {
         })
     }
 
-    /// Follows the group, takes what comes, inserts what is due, and commits what is in.
+    /// Takes what comes, follows the group, inserts what is due, and commits what is in.
     ///
     /// # Errors
     /// Why the stage cannot go on; it may be started again.
     pub fn step(&mut self) -> Result<(), Error> {
-        self.follow()?;
         self.gather()?;
+        self.follow()?;
         if self.is_due() {
             self.flush()?;
         } else if self.inserting.as_ref().is_some_and(|inserting| self.store.is_over(&inserting.rows)) {

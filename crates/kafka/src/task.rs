@@ -92,8 +92,8 @@ impl<L: Logic, O: Outside> Task<L, O> {
         partition: u32,
         catalog: &Revision,
         committed: impl FnOnce(&[String]) -> Result<Vec<Option<i64>>, Error>,
-        stats: &StageStats,
     ) -> Result<Self, Error> {
+        let stats = &context.stats;
         let name = task_name(L::STAGE, partition);
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
@@ -163,7 +163,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn resume(&mut self, context: &Context, outside: &O, stats: &StageStats) -> Result<bool, Error> {
+    pub fn resume(&mut self, context: &Context, outside: &O) -> Result<bool, Error> {
         let Some(own) = self.own_end else { return Ok(false) };
         let topics = &context.settings.topics;
         let id = topics.transactional_id(L::STAGE, self.partition);
@@ -177,7 +177,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
         self.traced = Traced::default();
         self.next = self.checkpoint.offsets.iter().map(|offset| offset.unwrap_or(-1)).collect();
-        stats.holds_state(self.partition, self.holds());
+        context.stats.holds_state(self.partition, self.holds());
         Ok(true)
     }
 
@@ -244,6 +244,11 @@ impl<L: Logic, O: Outside> Task<L, O> {
         now - self.last_punctuated >= pause && self.logic.owes(at)
     }
 
+    /// Whether a newer catalog came than its state was concluded by, and no record waits that would bring it there.
+    pub fn is_behind(&self, catalog: i64) -> bool {
+        self.waiting_since.is_none() && catalog > self.catalog.offset
+    }
+
     /// Processes the batch that waits, in one transaction.
     ///
     /// # Errors
@@ -254,14 +259,15 @@ impl<L: Logic, O: Outside> Task<L, O> {
         outside: &O,
         newest: &Revision,
         group: impl FnOnce() -> Option<GroupOf<O>>,
-        stats: &StageStats,
     ) -> Result<(), Error> {
         let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
         let taken = waiting.len() as u64;
         let span = self.span(&context.settings, taken);
         let trace = span.as_ref().map(|span| span.context.header());
-        let done = self.transaction(context, outside, newest, group, stats, trace, |logic, out| {
+        let offsets = self.next.iter().map(|next| (*next >= 0).then_some(*next)).collect();
+        let told = Told { offsets, trace };
+        let done = self.transaction(context, outside, newest, group, told, |logic, out| {
             waiting.into_iter().for_each(|input| logic.process(input));
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
@@ -269,7 +275,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         self.last_worked = outside.instant();
         let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
         let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
-        stats.committed(outcomes, &done, self.last_transaction);
+        context.stats.committed(outcomes, &done, self.last_transaction);
         if let (Some(span), Some(spans)) = (span, &context.tracing) {
             span.end(&**spans);
         }
@@ -300,14 +306,14 @@ impl<L: Logic, O: Outside> Task<L, O> {
         outside: &O,
         newest: &Revision,
         group: impl FnOnce() -> Option<GroupOf<O>>,
-        stats: &StageStats,
     ) -> Result<(), Error> {
         let now = outside.now();
         let started = outside.instant();
-        let done = self.transaction(context, outside, newest, group, stats, None, |logic, out| {
-            logic.punctuate(now, out)
-        })?;
-        stats.committed([], &done, self.last_transaction);
+        // Records may wait: they are no part of it.
+        let told = Told { offsets: self.checkpoint.offsets.clone(), trace: None };
+        let done =
+            self.transaction(context, outside, newest, group, told, |logic, out| logic.punctuate(now, out))?;
+        context.stats.committed([], &done, self.last_transaction);
         self.last_punctuated = outside.instant();
         self.punctuate_cost = self.last_punctuated - started;
         self.unfinished = self.logic.owes(now);
@@ -320,17 +326,16 @@ impl<L: Logic, O: Outside> Task<L, O> {
         outside: &O,
         newest: &Revision,
         group: impl FnOnce() -> Option<GroupOf<O>>,
-        stats: &StageStats,
-        trace: Option<String>,
+        told: Told,
         work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, Error> {
         let started = outside.instant();
-        let done = self.attempt(context, outside, newest, group, trace, work);
+        let done = self.attempt(context, outside, newest, group, told, work);
         self.last_transaction = outside.instant() - started;
         match &done {
-            Ok(_) => stats.holds_state(self.partition, self.holds()),
+            Ok(_) => context.stats.holds_state(self.partition, self.holds()),
             Err(error) => {
-                stats.failed();
+                context.stats.failed();
                 if matches!(error, EosError::Abort(_)) {
                     // What it held is not left open for as long as its time-out.
                     if let Err(error) = self.session.abort() {
@@ -348,7 +353,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         outside: &O,
         newest: &Revision,
         group: impl FnOnce() -> Option<GroupOf<O>>,
-        trace: Option<String>,
+        told: Told,
         work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, EosError> {
         let topics = &context.settings.topics;
@@ -366,7 +371,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         checkpoint.sequence += 1;
         checkpoint.changed = 0;
         checkpoint.catalog = self.catalog.offset;
-        checkpoint.offsets = self.next.iter().map(|next| (*next >= 0).then_some(*next)).collect();
+        checkpoint.offsets = told.offsets;
         let mut out = Out {
             session: &mut self.session,
             topics,
@@ -377,7 +382,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
             definition: &context.definition,
             catalog: self.catalog.offset,
             now_ms: outside.now().micros().div_euclid(1_000),
-            trace,
+            trace: told.trace,
             written: Written::default(),
         };
         work(&mut self.logic, &mut out)?;
@@ -399,14 +404,26 @@ impl<L: Logic, O: Outside> Task<L, O> {
             .map_err(|error| EosError::Fatal(format!("the checkpoint cannot be encoded: {error}")))?;
         out.changelog(changelog, CHECKPOINT_KEY, Some(&encoded))?;
         let written = out.written;
-        let positions: Vec<Position> =
-            self.positions(&L::inputs(topics)).into_iter().filter(|position| position.offset >= 0).collect();
+        let inputs = L::inputs(topics).into_iter().zip(&checkpoint.offsets);
+        let partition = i32::try_from(self.partition).unwrap_or(i32::MAX);
+        let position = |(topic, offset): (String, &Option<i64>)| {
+            offset.map(|offset| Position { topic, partition, offset })
+        };
+        let positions: Vec<Position> = inputs.filter_map(position).collect();
         self.session.commit(&positions, group())?;
         (self.checkpoint, self.bytes) = (checkpoint, bytes);
         // The checkpoint is the transaction's last record there; the record that ends the transaction follows.
         self.own_end = self.session.checkpoint_offset().map(|offset| offset + 2);
         Ok(written)
     }
+}
+
+/// What a transaction says of the records that it is about.
+struct Told {
+    /// Up to where each input is processed by it.
+    offsets: Vec<Option<i64>>,
+    /// The header with the span of its records.
+    trace: Option<String>,
 }
 
 /// A record as it comes from an input topic.

@@ -70,13 +70,14 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         Ok(Self { context, outside, catalog, stats, member, inputs, tasks, idle })
     }
 
-    /// Follows the group, takes what comes, and commits what is due.
+    /// Takes what comes, follows the group, and commits what is due.
     ///
     /// # Errors
     /// Why the stage cannot go on; it may be started again.
     pub fn step(&mut self) -> Result<(), Error> {
-        self.follow()?;
         self.gather()?;
+        // The group moves partitions while it is polled: what has gone is not worked on.
+        self.follow()?;
         self.work()?;
         self.stats.trouble(Trouble::Brokers, self.member.trouble());
         Ok(())
@@ -194,11 +195,11 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         for partition in partitions {
             self.transact(partition, true)?;
         }
-        let at = self.outside.now();
+        let (at, newest) = (self.outside.now(), self.catalog.offset());
         let owing: Vec<u32> = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.owes(now, at))
+            .filter(|(_, task)| task.owes(now, at) || task.is_behind(newest))
             .map(|(partition, _)| *partition)
             .collect();
         for partition in owing {
@@ -215,9 +216,9 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         let newest = self.catalog.at_least(task.needs_catalog())?;
         let group = || self.member.group();
         let done = if records {
-            task.work(&self.context, &self.outside, &newest, group, &self.stats)
+            task.work(&self.context, &self.outside, &newest, group)
         } else {
-            task.punctuate(&self.context, &self.outside, &newest, group, &self.stats)
+            task.punctuate(&self.context, &self.outside, &newest, group)
         };
         match done {
             Ok(()) => Ok(()),
@@ -281,7 +282,7 @@ fn open<L: Logic, O: Outside>(
     idle: Option<Task<L, O>>,
 ) -> Result<Task<L, O>, Error> {
     if let Some(mut task) = idle
-        && task.resume(context, outside, &context.stats)?
+        && task.resume(context, outside)?
     {
         return Ok(task);
     }
@@ -290,7 +291,7 @@ fn open<L: Logic, O: Outside>(
         let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
         member.committed(&partitions)
     };
-    Task::open(context, outside, partition, newest, committed, &context.stats)
+    Task::open(context, outside, partition, newest, committed)
 }
 
 fn no_thread<L: Logic>(reason: &str) -> Error {
