@@ -161,14 +161,7 @@ impl World {
             let Some((partition, body)) = self.cast().untold.pop_front() else { return };
             let mut state = self.lock();
             let timestamp_ms = state.now_micros() / 1_000;
-            let record = Record {
-                offset: 0,
-                key: Arc::from([]),
-                value: Some(Arc::from(body)),
-                headers: Arc::from([]),
-                timestamp_ms,
-                txn: None,
-            };
+            let record = Record::new(body, timestamp_ms);
             state.append("sim.raw.canonical", partition, record);
         }
     }

@@ -21,6 +21,14 @@ pub struct Record {
     pub txn: Option<Txn>,
 }
 
+impl Record {
+    /// A record with a value only, of no transaction.
+    pub fn new(value: impl Into<Arc<[u8]>>, timestamp_ms: i64) -> Self {
+        let (key, headers) = (Arc::from([]), Arc::from([]));
+        Self { offset: 0, key, value: Some(value.into()), headers, timestamp_ms, txn: None }
+    }
+}
+
 /// A partition. Control records only take an offset.
 #[derive(Debug, Clone, Default)]
 pub struct Partition {

@@ -41,6 +41,15 @@ impl Sim {
     fn wait(&self, point: &str) -> Result<(), Gone> {
         self.world.wait(self.me, point)
     }
+    /// Whether a question about a changelog is answered.
+    fn answers(&self, one_in: u64, what: &str, task: &str) -> Result<(), Error> {
+        let mut state = self.world.lock();
+        if !state.fails(one_in) {
+            return Ok(());
+        }
+        state.count(what);
+        Err(Error::RestoreStuck { task: task.to_owned(), seconds: 60, reason: what.to_owned() })
+    }
 }
 
 impl Outside for Sim {
@@ -119,6 +128,7 @@ impl Outside for Sim {
             }
             if read.len().is_multiple_of(READ_AT_ONCE) {
                 self.wait("during a restore").map_err(gone)?;
+                self.answers(300, "no broker answers a restore", task)?;
             }
         }
         self.world.lock().note(format!("{task} read {} records", read.len()));
@@ -128,8 +138,9 @@ impl Outside for Sim {
         Ok(())
     }
 
-    fn end(&self, changelog: &str, partition: u32, _: &str) -> Result<i64, Error> {
+    fn end(&self, changelog: &str, partition: u32, task: &str) -> Result<i64, Error> {
         self.wait("asking for an end").map_err(gone)?;
+        self.answers(20, "no broker tells an end", task)?;
         let state = self.world.lock();
         let partition = partition as i32;
         if state.is(Mutant::KeptStateBelieved)
@@ -180,6 +191,10 @@ impl Catalogs for Sim {
             return Ok(newest);
         }
         let mut state = self.world.lock();
+        if state.fails(10) {
+            state.count("a catalog does not come in time");
+            return Err(Error::Catalog(format!("revision {offset} did not come")));
+        }
         let published = state.catalogs.len();
         if let Some(process) = state.processes.get_mut(self.me) {
             process.catalogs = published;
@@ -265,6 +280,10 @@ impl GroupMember for SimMember {
         self.sim.wait("polling").map_err(gone)?;
         let mut state = self.sim.world.lock();
         let me = self.sim.me;
+        if state.fails(3_000) {
+            state.count("reading fails");
+            return Err(Error::Consume("reading fails".to_owned()));
+        }
         Self::rebalance(&mut state, me);
         // What was fetched comes in no certain order of partitions, and not always at once.
         let (first, slow) = (state.below(64) as usize, state.fails(6));
@@ -507,6 +526,10 @@ impl SimSession {
         if undelivered {
             self.sim.world.lock().count("records not delivered");
             return Err(EosError::Abort("records were not delivered".to_owned()));
+        }
+        if self.sim.world.lock().fails(120) {
+            self.sim.world.lock().count("no broker answers in flush");
+            return Err(EosError::Away("no broker answers".to_owned()));
         }
         self.sim.wait("after flush").map_err(lost)?;
         if let Some(group) = group.filter(|_| !positions.is_empty()) {

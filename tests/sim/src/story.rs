@@ -1,6 +1,7 @@
 //! What a run is about: an organisation, its records in some order with copies, and its catalogs.
 
 use crate::cast::Settings;
+use crate::log::Record;
 use crate::world::World;
 use catalog::Catalog;
 use kafka::catalog::{ReadCatalog, Revision};
@@ -14,6 +15,9 @@ use sources::{Outcome, SourceSettings};
 use std::sync::Arc;
 use streamgauge_tests::twin;
 
+/// What is no event.
+pub const FOREIGN: &[u8] = b"who put this here?";
+
 /// What a run is about.
 pub struct Story {
     pub settings: OracleSettings,
@@ -26,7 +30,9 @@ pub struct Story {
     /// The events, once for each raw record that tells one.
     pub events: Vec<DeliveryEvent>,
     /// Raw records that no source can read.
-    pub poison: usize,
+    poison: usize,
+    /// Records that somebody else puts among the events, by partition.
+    foreign: Vec<i32>,
     /// Partitions and bodies in the order in which they are told.
     raw: Vec<(i32, Vec<u8>)>,
     pub tasks: u32,
@@ -73,6 +79,7 @@ impl Story {
         }
         let events = bodies.iter().filter_map(|body| read(body)).collect();
         let poison = random.below(3) as usize;
+        let foreign = (0..random.below(2)).map(|_| random.below(u64::from(tasks)) as i32).collect();
         bodies.extend((0..poison).map(|number| format!("{{\"id\": \"broken{number}").into_bytes()));
         random.shuffle(&mut bodies);
         let raw = bodies.into_iter().map(|body| (random.below(u64::from(tasks)) as i32, body)).collect();
@@ -87,12 +94,18 @@ impl Story {
             values: told.into_iter().map(|(value, _)| value).collect(),
             events,
             poison,
+            foreign,
             raw,
             tasks,
             batch_records: random.pick(&[3, 12, 10_000]),
             at_once,
             members: [(); 4].map(|()| 1 + random.below(2)),
         }
+    }
+
+    /// Records that end among the dead letters.
+    pub fn letters(&self) -> usize {
+        self.poison + self.foreign.len()
     }
 
     /// Sets the scene.
@@ -114,6 +127,9 @@ impl Story {
             state.log.create(&topic, self.tasks as usize);
         }
         state.log.create(&topics.dlq, 1);
+        for partition in &self.foreign {
+            state.append(&topics.events, *partition, Record::new(FOREIGN, 0));
+        }
         state.catalogs =
             std::iter::once(revision(-1, "").unwrap_or_else(|e| panic!("{e}"))).chain(published).collect();
         state.note(format!(

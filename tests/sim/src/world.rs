@@ -213,7 +213,9 @@ impl State {
         if self.healed || leaves {
             return Fate::GoesOn;
         }
-        let fate = match self.below(400) {
+        // Most waits are polls; what happens there is the least interesting.
+        let often = if point == "polling" { 900 } else { 200 };
+        let fate = match self.below(often) {
             0 if self.deaths_left > 0 => {
                 self.deaths_left -= 1;
                 Fate::Dies
