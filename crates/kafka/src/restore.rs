@@ -76,14 +76,7 @@ pub fn restore<L: Logic>(
     let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
     let (mut logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
     let entries_read = live.read;
-    let checkpoint = live
-        .checkpoint
-        .as_deref()
-        .map(|bytes| {
-            postcard::from_bytes::<Checkpoint>(bytes)
-                .map_err(|error| broken(RestoreError::Corrupt { table: RESERVED, reason: error.to_string() }))
-        })
-        .transpose()?;
+    let checkpoint = live.checkpoint.as_deref().map(decode_checkpoint).transpose().map_err(broken)?;
     if let Some(checkpoint) = &checkpoint {
         usable(checkpoint, context).map_err(state)?;
     }
@@ -102,6 +95,31 @@ pub fn restore<L: Logic>(
     }
     logic.state().restored();
     Ok(Restored { logic, catalog, checkpoint, entries_read, bytes })
+}
+
+/// The checkpoint that a changelog ends with now.
+///
+/// # Errors
+/// A changelog that cannot be read.
+pub fn checkpoint(
+    outside: &impl Outside,
+    topic: &str,
+    partition: u32,
+    name: &str,
+) -> Result<Option<Checkpoint>, Error> {
+    let mut last = None;
+    outside.read(topic, partition, name, |key, value| {
+        if key == CHECKPOINT_KEY {
+            last = value.map(<[u8]>::to_vec);
+        }
+    })?;
+    let broken = |source| Error::Restore { task: name.to_owned(), source };
+    last.as_deref().map(decode_checkpoint).transpose().map_err(broken)
+}
+
+fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, RestoreError> {
+    postcard::from_bytes(bytes)
+        .map_err(|error| RestoreError::Corrupt { table: RESERVED, reason: error.to_string() })
 }
 
 fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement> {

@@ -80,6 +80,9 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// While records come, at most one part in so many of the time goes into corrections.
 const CORRECTION_SHARE: u32 = 20;
+/// The longest pause between two transactions of corrections: one that had to wait for its brokers says nothing about
+/// the next.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl<L: Logic, O: Outside> Task<L, O> {
     /// Opens a task: fences others, restores the state, and finds where its input goes on.
@@ -110,8 +113,16 @@ impl<L: Logic, O: Outside> Task<L, O> {
         let Restored { logic, catalog, checkpoint, entries_read, bytes } =
             restore::restore(context, outside, L::changelog(topics), partition, &name, make, stats)?;
         let inputs = L::inputs(topics);
-        let offsets = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?)
-            .map_err(|source| Error::State { task: name.clone(), source })?;
+        let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
+        let offsets = match begun {
+            Ok(offsets) => offsets,
+            // A process that was stopped meanwhile may have been taken for dead: the next owner went on.
+            Err(_) if checkpoint != restore::checkpoint(outside, L::changelog(topics), partition, &name)? => {
+                let reason = "it went on elsewhere while it was restored here";
+                return Err(Error::transaction(&name)(EosError::Fenced(reason.to_owned())));
+            }
+            Err(source) => return Err(Error::State { task: name, source }),
+        };
         let took = outside.instant() - started;
         stats.restored(took);
         tracing::info!(
@@ -236,10 +247,11 @@ impl<L: Logic, O: Outside> Task<L, O> {
     /// Whether corrections are to be written now.
     pub fn owes(&self, now: Instant, at: Timestamp) -> bool {
         let idle = self.waiting_since.is_none() && now - self.last_worked >= IDLE_AFTER;
+        let share = (self.punctuate_cost * CORRECTION_SHARE).min(LONGEST_PAUSE);
         let pause = match (idle, self.unfinished) {
             (true, true) => Duration::ZERO,
-            (true, false) => self.punctuate_cost * CORRECTION_SHARE,
-            (false, _) => CORRECT_EVERY.max(self.punctuate_cost * CORRECTION_SHARE),
+            (true, false) => share,
+            (false, _) => CORRECT_EVERY.max(share),
         };
         now - self.last_punctuated >= pause && self.logic.owes(at)
     }

@@ -180,9 +180,7 @@ impl Catalogs for Sim {
         state.catalogs[seen - 1].clone()
     }
     fn offset(&self) -> i64 {
-        let state = self.world.lock();
-        let seen = state.processes.get(self.me).map_or(1, |process| process.catalogs.max(1));
-        state.catalogs[seen - 1].offset
+        self.newest().offset
     }
     fn at_least(&self, offset: i64) -> Result<Revision, Error> {
         self.wait("waiting for a catalog").map_err(gone)?;

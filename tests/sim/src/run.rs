@@ -17,6 +17,10 @@ const ROUNDS: u32 = 4_000;
 const AT_REST: u32 = 12;
 /// Time between two rounds, in microseconds; a longer pause follows where everything seems to rest.
 const ROUND: i64 = 60_000;
+/// How often everything must rest after a pause, before the long one.
+const PAUSES: u32 = 2;
+/// Longer than a session, a transaction and the pause between two corrections may last, in microseconds.
+const PAUSE: i64 = 70_000_000;
 /// Longer than any interval in which a stage does something by itself, in microseconds.
 const LONG: i64 = 3_700_000_000;
 
@@ -85,9 +89,10 @@ fn play(world: &Arc<World>, story: &Story) -> Option<String> {
     check::everything(world, story)
 }
 
-/// Lets everybody work until nothing happens any more, not even after a long time.
+/// Lets everybody work until nothing happens any more: not after members that died were missed and corrections came
+/// due, and not after a long time.
 fn rests(world: &Arc<World>) -> bool {
-    let (mut quiet, mut long, mut before) = (0, false, -1);
+    let (mut quiet, mut stage, mut before) = (0, 0, -1);
     for _ in 0..ROUNDS {
         let places = world.cast().places();
         for place in places {
@@ -99,19 +104,23 @@ fn rests(world: &Arc<World>) -> bool {
         }
         state.pass(ROUND);
         let written = state.log.written();
-        let is_quiet = written == before && state.transactions.is_quiet() && state.stored.is_quiet();
+        let is_over = state.transactions.is_quiet() && state.stored.is_quiet();
+        if stage > PAUSES && written != before {
+            state.wrong("something was told only after a long time".to_owned());
+            return false;
+        }
+        quiet = if is_over && written == before { quiet + 1 } else { 0 };
+        if written != before {
+            stage = 0;
+        }
         before = written;
         drop(state);
-        quiet = if is_quiet { quiet + 1 } else { 0 };
-        if !is_quiet {
-            long = false;
-        }
         if quiet >= AT_REST && check::unread(world).is_empty() {
-            if long {
+            if stage > PAUSES {
                 return true;
             }
-            world.lock().pass(LONG);
-            (quiet, long) = (0, true);
+            world.lock().pass(if stage == PAUSES { LONG } else { PAUSE });
+            (quiet, stage) = (0, stage + 1);
         }
     }
     false
