@@ -2,7 +2,7 @@
 //! is undecided is decided by one seeded generator, so a seed is a run.
 
 use crate::cast::Cast;
-use crate::groups::{Groups, TopicPartition};
+use crate::groups::{Groups, SESSION, TopicPartition};
 use crate::log::{Log, Record};
 use crate::mutant::Mutant;
 use crate::store::Stored;
@@ -21,7 +21,7 @@ const BEGIN: i64 = 1_900_000_000_000_000;
 /// How deep pauses may lie in each other: a process pauses while another pauses.
 const DEEPEST: u32 = 3;
 /// Turns that others get at most during one pause.
-const TURNS_OF_A_PAUSE: u32 = 60;
+const TURNS_OF_A_PAUSE: u32 = 80;
 
 /// What a run does, as a hash; as lines, too, where they are asked for.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl State {
                 Fate::Dies
             }
             1 if self.depth < DEEPEST => {
-                let pause = [200_000, 2_000_000, 12_000_000, 40_000_000];
+                let pause = [2_000_000, 14_000_000, 28_000_000, 45_000_000];
                 Fate::Freezes(self.random.pick(&pause))
             }
             2 | 3 if self.depth < DEEPEST => Fate::Waits(self.random.pick(&[50_000, 500_000, 4_000_000])),
@@ -343,7 +343,12 @@ impl World {
         let until = {
             let mut state = self.lock();
             state.depth += 1;
-            state.micros + micros
+            let until = state.micros + micros;
+            // Who is silent for longer than a session has been put out before most of the others' turns, or after them.
+            if micros > SESSION && state.below(3) > 0 {
+                state.pass(SESSION + 1);
+            }
+            until
         };
         for _ in 0..TURNS_OF_A_PAUSE {
             if self.lock().micros >= until {
