@@ -115,7 +115,7 @@ impl Outside for Sim {
         let partition = partition as i32;
         self.wait("before a restore").map_err(gone)?;
         let committed = !self.world.lock().is(Mutant::RestoreUncommitted);
-        let mut read: Vec<(Arc<[u8]>, Option<Arc<[u8]>>)> = Vec::new();
+        let mut read: Vec<planted::Entry> = Vec::new();
         let mut position = 0;
         loop {
             {

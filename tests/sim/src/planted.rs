@@ -14,6 +14,9 @@ const OWED: u8 = 5;
 
 type Headers = Vec<(String, Vec<u8>)>;
 
+/// An entry of a changelog; `None`: a tombstone.
+pub type Entry = (Arc<[u8]>, Option<Arc<[u8]>>);
+
 /// What a mutant remembers of a session.
 #[derive(Debug, Default)]
 pub struct OfSession {
@@ -73,7 +76,7 @@ fn without_retractions(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What a restore is told in place of what lies in the changelog.
-pub fn of_restore(mutant: Option<Mutant>, changelog: &str, read: &mut Vec<(Arc<[u8]>, Option<Arc<[u8]>>)>) {
+pub fn of_restore(mutant: Option<Mutant>, changelog: &str, read: &mut Vec<Entry>) {
     match mutant {
         Some(Mutant::DeletionLost) => read.retain(|(_, value)| value.is_some()),
         Some(Mutant::CheckpointIgnored) => {
@@ -89,7 +92,7 @@ pub fn of_restore(mutant: Option<Mutant>, changelog: &str, read: &mut Vec<(Arc<[
 }
 
 /// Makes the last checkpoint one that agrees with what was read.
-fn agree(read: &mut [(Arc<[u8]>, Option<Arc<[u8]>>)]) {
+fn agree(read: &mut [Entry]) {
     let mut live: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
     for (key, value) in read.iter().filter(|(key, _)| key.first() != Some(&0)) {
         match value {
