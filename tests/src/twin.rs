@@ -37,6 +37,14 @@ pub fn definitions(settings: &Settings) -> Definitions {
 
 /// The oracle's catalog as the engine reads it.
 pub fn catalog(model: &CatalogModel, definitions: &Definitions) -> Arc<Catalog> {
+    let toml = catalog_text(model);
+    Arc::new(
+        Catalog::from_toml("catalog.toml", &toml, definitions).unwrap_or_else(|e| panic!("{e:?}\n{toml}")),
+    )
+}
+
+/// The oracle's catalog as a file.
+pub fn catalog_text(model: &CatalogModel) -> String {
     let mut toml = String::new();
     let mut teams: Vec<&String> =
         model.services.iter().flat_map(|s| s.teams.iter().map(|(_, team)| team)).collect();
@@ -85,9 +93,7 @@ pub fn catalog(model: &CatalogModel, definitions: &Definitions) -> Arc<Catalog> 
             }
         }
     }
-    Arc::new(
-        Catalog::from_toml("catalog.toml", &toml, definitions).unwrap_or_else(|e| panic!("{e:?}\n{toml}")),
-    )
+    toml
 }
 
 /// The engine's tables as the oracle writes them: table → key → row.

@@ -3,8 +3,8 @@
 
 use model::table::ChangelogEntry;
 use model::{Definitions, DeliveryEvent};
-use oracle::organisation::{Random, event, settings};
-use oracle::{CatalogModel, Input, compute};
+use oracle::organisation::{Random, earlier, event, settings};
+use oracle::{Input, compute};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,31 +84,6 @@ fn cases() -> u64 {
 
 fn first_seed() -> u64 {
     std::env::var("STREAMGAUGE_LAW_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
-/// Another ownership of the same things: the catalog before the one that counts.
-fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
-    let mut earlier = model.clone();
-    match random.below(4) {
-        0 => earlier.services.clear(),
-        1 => {
-            earlier.services.pop();
-        }
-        2 => {
-            for service in &mut earlier.services {
-                service.aliases.clear();
-                service.dependencies.clear();
-                service.teams = vec![(i64::MIN, "c".to_owned())];
-            }
-        }
-        _ => {
-            for service in &mut earlier.services {
-                service.repositories.truncate(1);
-                service.repositories.iter_mut().for_each(|(_, globs)| globs.clear());
-            }
-        }
-    }
-    earlier
 }
 
 #[test]

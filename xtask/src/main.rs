@@ -62,6 +62,12 @@ const TASKS: &[Task] = &[
         does: "damage deliveries of every source in a release build, 600 s each: bounded time and memory",
         run: fuzz,
     },
+    Task {
+        name: "sim",
+        takes: "[--seeds N] [--seed S] [--trace] [--mutants]",
+        does: "the stages on a simulated log, in a release build; --mutants plants faults, which must be caught",
+        run: sim,
+    },
     Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
     Task {
         name: "bench",
@@ -160,6 +166,16 @@ fn fuzz(args: &[String]) -> Result<ExitCode> {
         .args(["--", "--nocapture"])
         .env("STREAMGAUGE_FUZZ_SECONDS", seconds))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A program of its own: the simulator links the stages, which this one does not.
+fn sim(args: &[String]) -> Result<ExitCode> {
+    replace_with(
+        cargo(&["run", "--quiet", "--release", "--package", "streamgauge-sim"])
+            .args(locked())
+            .arg("--")
+            .args(args),
+    )
 }
 
 /// The notices come first: what a test run ends with is the test runner's own summary.

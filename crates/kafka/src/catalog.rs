@@ -1,11 +1,12 @@
 //! The catalog as a compacted topic of one partition and one key, followed by every process.
 //!
 //! A record's offset is the catalog's revision: events carry the one that routed them, and a task with an older
-//! catalog waits for it ([`Follower::at_least`]). A catalog that cannot be read is logged and passed over.
+//! catalog waits for it ([`Catalogs::at_least`]). A catalog that cannot be read is logged and passed over.
 
 use crate::client;
 use crate::error::Error;
 use crate::log::Reader;
+use crate::outside::Catalogs;
 use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use ::catalog::Catalog;
@@ -119,22 +120,18 @@ impl Follower {
             .map_err(|error| Error::Catalog(format!("no thread: {error}")))?;
         Ok(Self { shared, thread: Some(thread) })
     }
+}
 
-    /// The newest catalog.
-    pub fn newest(&self) -> Revision {
+impl Catalogs for Follower {
+    fn newest(&self) -> Revision {
         self.shared.lock().clone()
     }
 
-    /// The newest catalog's offset.
-    pub fn offset(&self) -> i64 {
+    fn offset(&self) -> i64 {
         self.shared.lock().offset
     }
 
-    /// The newest catalog, once it is not older than `offset`.
-    ///
-    /// # Errors
-    /// [`Error::Catalog`] when it does not come in time.
-    pub fn at_least(&self, offset: i64) -> Result<Revision, Error> {
+    fn at_least(&self, offset: i64) -> Result<Revision, Error> {
         let newest = self.shared.lock();
         let waited =
             self.shared.came.wait_timeout_while(newest, REVISION_WITHIN, |newest| newest.offset < offset);

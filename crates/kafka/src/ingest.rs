@@ -3,10 +3,11 @@
 
 use crate::catalog::{Follower, Revision};
 use crate::error::Error;
-use crate::member::{Member, Moved};
+use crate::member::Moved;
 use crate::out::{Out, header};
+use crate::outside::{Brokers, Catalogs, GroupMember, Outside};
 use crate::remedy::remedied;
-use crate::session::{EosError, EosSession, Position, RdkafkaSession};
+use crate::session::{EosError, EosSession, Position};
 use crate::stage::{Unreadable, is_final};
 use crate::stats::{StageStats, Status, Trouble, Written};
 use crate::task::Context;
@@ -16,7 +17,7 @@ use crate::wire::Wire;
 use correlate::{Address, Route, partition_of, route};
 use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{DeliveryEvent, HomeKey, Text, Timestamp};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{Headers, Message};
 use sources::{Outcome, Rejection, SourceSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,46 +50,23 @@ pub fn run(
     stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let pattern = context.settings.topics.raw_pattern();
-    let mapped = context.settings.mapped.keys().map(String::as_str);
-    let subscribed: Vec<&str> = std::iter::once(pattern.as_str()).chain(mapped).collect();
-    let member = Member::join(&context.settings, &subscribed, stats)?;
-    let mut ingest = Ingest {
-        context,
-        sources,
-        stats,
-        member,
-        session: open(context)?,
-        waiting: Vec::new(),
-        waiting_bytes: 0,
-        since: None,
-        next: BTreeMap::new(),
-        last_transaction: Duration::ZERO,
-    };
+    let outside = Brokers::new(&context.settings, stats);
+    let mut ingest = Ingest::join(context.clone(), outside, sources.clone(), catalog)?;
     while !stop.load(Ordering::Relaxed) {
-        ingest.follow()?;
-        ingest.gather()?;
-        if ingest.is_due() {
-            ingest.work(&catalog.newest())?;
-        }
-        ingest.stats.holds(ingest.next.len(), ingest.since.is_some());
-        ingest.stats.trouble(Trouble::Brokers, ingest.member.trouble());
-        ingest.stats.follows(catalog.offset());
+        ingest.step()?;
     }
-    if ingest.waiting.is_empty() { Ok(()) } else { ingest.work(&catalog.newest()) }
+    ingest.finish()
 }
 
-fn open(context: &Context) -> Result<RdkafkaSession, Error> {
-    let id = context.settings.topics.transactional_id(Stage::Ingest, &context.settings.instance);
-    RdkafkaSession::open(&context.settings, &id, &context.stats).map_err(Error::transaction("ingest"))
-}
-
-struct Ingest<'a> {
-    context: &'a Context,
-    sources: &'a SourceSettings,
-    stats: &'a StageStats,
-    member: Member,
-    session: RdkafkaSession,
+/// A member of the group with its producer.
+pub struct Ingest<O: Outside, C> {
+    context: Context,
+    outside: O,
+    sources: SourceSettings,
+    catalog: C,
+    stats: Arc<StageStats>,
+    member: O::Member,
+    session: O::Session,
     waiting: Vec<RawRecord>,
     waiting_bytes: usize,
     since: Option<Instant>,
@@ -97,7 +75,59 @@ struct Ingest<'a> {
     last_transaction: Duration,
 }
 
-impl Ingest<'_> {
+impl<O: Outside, C: Catalogs> Ingest<O, C> {
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// When a client cannot be made, or transactions cannot be initialised.
+    pub fn join(context: Context, outside: O, sources: SourceSettings, catalog: C) -> Result<Self, Error> {
+        let pattern = context.settings.topics.raw_pattern();
+        let mapped = context.settings.mapped.keys().map(String::as_str);
+        let subscribed: Vec<&str> = std::iter::once(pattern.as_str()).chain(mapped).collect();
+        let member = outside.member(&subscribed)?;
+        let session = outside.session(&transactional_id(&context)).map_err(Error::transaction("ingest"))?;
+        Ok(Self {
+            stats: context.stats.clone(),
+            context,
+            outside,
+            sources,
+            catalog,
+            member,
+            session,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            since: None,
+            next: BTreeMap::new(),
+            last_transaction: Duration::ZERO,
+        })
+    }
+
+    /// Takes what comes, follows the group, and commits what is due.
+    ///
+    /// # Errors
+    /// Why the stage cannot go on; it may be started again.
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.gather()?;
+        // Before a transaction: the group moves partitions while it is polled, and a commit names the generation as of
+        // now. What waits of partitions that have gone would be committed under the generation that took them away.
+        self.follow()?;
+        if self.is_due() {
+            self.work()?;
+        }
+        self.stats.holds(self.next.len(), self.since.is_some());
+        self.stats.trouble(Trouble::Brokers, self.member.trouble());
+        self.stats.follows(self.catalog.offset());
+        Ok(())
+    }
+
+    /// Commits what waits, before the member leaves.
+    ///
+    /// # Errors
+    /// What was not committed is read again.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if self.waiting.is_empty() { Ok(()) } else { self.work() }
+    }
+
     /// Does what the group asks for. What waits is thrown away: its next owner reads it.
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
@@ -149,11 +179,12 @@ impl Ingest<'_> {
     }
 
     fn is_due(&self) -> bool {
-        self.is_full() || self.since.is_some_and(|since| since.elapsed() >= self.interval())
+        self.is_full() || self.since.is_some_and(|since| self.outside.instant() - since >= self.interval())
     }
 
     fn gather(&mut self) -> Result<(), Error> {
-        let left = self.since.map(|since| self.interval().saturating_sub(since.elapsed()));
+        let waited = |since| self.outside.instant() - since;
+        let left = self.since.map(|since| self.interval().saturating_sub(waited(since)));
         let mut wait = left.map_or(POLL, |left| left.min(POLL));
         for _ in 0..64 {
             if self.is_full() {
@@ -169,10 +200,10 @@ impl Ingest<'_> {
             }
             *next = message.offset() + 1;
             let source = self.context.settings.source_of(message.topic()).unwrap_or_default();
-            let record = raw_record(&message, source);
+            let record = raw_record(&message, source, || self.outside.now());
             self.context.wire.prepare(&record.body).map_err(Error::Refused)?;
             self.waiting_bytes += record.body.len();
-            self.since.get_or_insert_with(Instant::now);
+            self.since.get_or_insert_with(|| self.outside.instant());
             self.waiting.push(record);
         }
         Ok(())
@@ -180,10 +211,10 @@ impl Ingest<'_> {
 
     /// Processes what waits, in one transaction. After one that failed everything is read again from what is
     /// committed.
-    fn work(&mut self, catalog: &Revision) -> Result<(), Error> {
-        let started = Instant::now();
-        let done = self.attempt(catalog);
-        self.last_transaction = started.elapsed();
+    fn work(&mut self) -> Result<(), Error> {
+        let started = self.outside.instant();
+        let done = self.attempt(&self.catalog.newest());
+        self.last_transaction = self.outside.instant() - started;
         self.forget();
         match done {
             Ok(Ingested { outcomes, written, spans }) => {
@@ -208,8 +239,9 @@ impl Ingest<'_> {
                 }
                 tracing::warn!(stage = %Stage::Ingest, %error, "the records are read again");
                 self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
-                std::thread::sleep(Duration::from_millis(200));
-                self.session = open(self.context)?;
+                self.outside.sleep(Duration::from_millis(200));
+                let id = transactional_id(&self.context);
+                self.session = self.outside.session(&id).map_err(Error::transaction("ingest"))?;
                 let partitions: Vec<_> = self.next.keys().cloned().collect();
                 let committed = self.member.committed(&partitions)?;
                 self.next = partitions.into_iter().zip(committed.iter().map(|at| at.unwrap_or(-1))).collect();
@@ -220,9 +252,7 @@ impl Ingest<'_> {
 
     fn attempt(&mut self, catalog: &Revision) -> Result<Ingested, EosError> {
         if self.session.is_suspect() {
-            let id =
-                self.context.settings.topics.transactional_id(Stage::Ingest, &self.context.settings.instance);
-            self.session = RdkafkaSession::open(&self.context.settings, &id, &self.context.stats)?;
+            self.session = self.outside.session(&transactional_id(&self.context))?;
         }
         self.session.begin()?;
         let mut out = Out {
@@ -234,15 +264,15 @@ impl Ingest<'_> {
             rev: 0,
             definition: &self.context.definition,
             catalog: catalog.offset,
-            now_ms: crate::now().micros().div_euclid(1_000),
+            now_ms: self.outside.now().micros().div_euclid(1_000),
             trace: None,
             written: Written::default(),
         };
         let (mut outcomes, mut spans) = (Outcomes::new(), Vec::new());
         for record in &self.waiting {
-            let span = self.context.tracing.as_ref().and_then(|_| span(self.context, record));
+            let span = self.context.tracing.as_ref().and_then(|_| span(&self.context, record));
             out.trace = span.as_ref().map(|span| span.context.header());
-            let outcome = match read(&self.context.wire, record, self.sources) {
+            let outcome = match read(&self.context.wire, record, &self.sources) {
                 Outcome::Emit(events) => {
                     for event in &events {
                         send(&mut out, event, catalog)?;
@@ -268,6 +298,10 @@ impl Ingest<'_> {
         self.session.commit(&positions, self.member.group())?;
         Ok(Ingested { outcomes, written, spans })
     }
+}
+
+fn transactional_id(context: &Context) -> String {
+    context.settings.topics.transactional_id(Stage::Ingest, &context.settings.instance)
 }
 
 /// What a source makes of a record, whichever client wrote it.
@@ -328,7 +362,7 @@ fn send<S: EosSession>(
 }
 
 /// A raw record as it lies in its topic.
-pub fn raw_record(message: &BorrowedMessage<'_>, source: &str) -> RawRecord {
+fn raw_record(message: &impl Message, source: &str, now: impl FnOnce() -> Timestamp) -> RawRecord {
     let mut received_at = None;
     let mut headers = Vec::new();
     for held in message.headers().into_iter().flat_map(Headers::iter) {
@@ -344,7 +378,7 @@ pub fn raw_record(message: &BorrowedMessage<'_>, source: &str) -> RawRecord {
         source: Text::new(source),
         headers,
         body: message.payload().unwrap_or_default().to_vec(),
-        received_at: received_at.or(stamped).unwrap_or_else(crate::now),
+        received_at: received_at.or(stamped).unwrap_or_else(now),
         origin: Origin {
             topic: Text::new(message.topic()),
             partition: u32::try_from(message.partition()).unwrap_or(0),

@@ -7,7 +7,7 @@
 //!
 //! A task is a stage and a partition. Its state is its changelog; its transaction holds outputs, changelog,
 //! checkpoint and input offsets. `checkpoint.rs` says how a task begins, `task.rs` how it works, `worker.rs` how
-//! a process follows its group.
+//! a process follows its group, `outside.rs` what all of them need of Kafka and of time.
 
 pub mod acknowledged;
 pub mod acls;
@@ -19,29 +19,30 @@ pub mod connection;
 pub mod dlq;
 pub mod error;
 pub mod health;
+pub mod ingest;
 pub mod lag;
+pub mod load;
 pub mod member;
 pub mod out;
+pub mod outside;
 pub mod probe;
 pub mod raw;
 pub mod registry;
 pub mod run;
 pub mod session;
 pub mod settings;
+pub mod stage;
 pub mod stats;
+pub mod task;
 pub mod topics;
 pub mod trace;
 pub mod wire;
+pub mod worker;
 
 mod contact;
-mod ingest;
-mod load;
 mod log;
 mod remedy;
 mod restore;
-mod stage;
-mod task;
-mod worker;
 
 pub use error::Error;
 pub use run::{Plan, Running};

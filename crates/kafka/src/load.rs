@@ -2,8 +2,9 @@
 //! committed after the inserts are acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
 
 use crate::error::Error;
-use crate::member::{Member, Moved};
+use crate::member::Moved;
 use crate::out::header;
+use crate::outside::{Brokers, GroupMember, Outside};
 use crate::session::Position;
 use crate::stage::Unreadable;
 use crate::stats::{Delays, Loaded, StageStats, Status, Trouble, Written};
@@ -12,13 +13,13 @@ use crate::topics::Stage;
 use crate::trace::{self, TraceContext, Traced};
 use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use warehouse::rows::Stamp;
 use warehouse::{Client, Limits, LoadReport, Loader};
 
@@ -31,6 +32,96 @@ const GATHERED_ROWS: usize = 200_000;
 /// Most bytes of rows that are gathered, roughly.
 const GATHERED_BYTES: usize = 64 << 20;
 
+/// Rows that are gathered until they are inserted.
+pub trait Rows {
+    /// Lets a changed row wait. Per key the greatest `rev` wins.
+    fn push(&mut self, change: &RowChange, stamp: Stamp, definition: &Text);
+    /// Lets an event wait for the archive.
+    fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp);
+    /// How many rows wait, and roughly how many bytes they take.
+    fn buffered(&self) -> (usize, usize);
+    /// Throws away what waits.
+    fn clear(&mut self);
+}
+
+/// Where rows are stored.
+pub trait Store {
+    /// What gathers them.
+    type Rows: Rows;
+    /// Rows on their way.
+    type Inserting;
+    /// Gathers nothing yet.
+    fn rows(&self) -> Self::Rows;
+    /// Begins to insert everything that was gathered.
+    fn insert(&self, rows: Self::Rows) -> Self::Inserting;
+    /// Whether the outcome is known.
+    fn is_over(&self, inserting: &Self::Inserting) -> bool;
+    /// Waits for the outcome. Gives back what gathers, empty, with what became of the rows and how long that took.
+    ///
+    /// # Errors
+    /// When the outcome is lost.
+    fn outcome(&self, inserting: Self::Inserting) -> Result<Stored<Self::Rows>, Error>;
+}
+
+/// What became of rows that were inserted.
+pub struct Stored<R> {
+    /// What gathered them, empty.
+    pub rows: R,
+    /// Whether every insert was acknowledged.
+    pub report: warehouse::Result<LoadReport>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// ClickHouse.
+pub struct Warehouse {
+    client: Client,
+    handle: Handle,
+}
+
+/// A server that is away shows in the stage's status soon; the stage itself tries again for as long as it takes.
+fn limits() -> Limits {
+    Limits { attempts: 5, ..Limits::default() }
+}
+
+impl Store for Warehouse {
+    type Rows = Loader;
+    type Inserting = JoinHandle<Stored<Loader>>;
+
+    fn rows(&self) -> Loader {
+        Loader::new(self.client.clone(), limits())
+    }
+    fn insert(&self, mut rows: Loader) -> Self::Inserting {
+        self.handle.spawn(async move {
+            let started = Instant::now();
+            let report = rows.flush().await;
+            Stored { rows, report, took: started.elapsed() }
+        })
+    }
+    fn is_over(&self, inserting: &Self::Inserting) -> bool {
+        inserting.is_finished()
+    }
+    fn outcome(&self, inserting: Self::Inserting) -> Result<Stored<Loader>, Error> {
+        let lost = |error: JoinError| Error::Thread { stage: Stage::Load, reason: error.to_string() };
+        self.handle.block_on(inserting).map_err(lost)
+    }
+}
+
+impl Rows for Loader {
+    fn push(&mut self, change: &RowChange, stamp: Stamp, definition: &Text) {
+        Self::push(self, change, stamp, definition);
+    }
+    fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp) {
+        Self::push_event(self, event, stamp);
+    }
+    fn buffered(&self) -> (usize, usize) {
+        Self::buffered(self)
+    }
+    fn clear(&mut self) {
+        Self::clear(self);
+    }
+}
+
 /// Works until it is told to stop.
 ///
 /// # Errors
@@ -42,65 +133,35 @@ pub fn run(
     stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let topics = &context.settings.topics;
-    let member = Member::join(&context.settings, &[&topics.facts, &topics.metrics, &topics.events], stats)?;
-    let mut load = Load {
-        context,
-        handle,
-        stats,
-        member,
-        client,
-        loader: Loader::new(client.clone(), limits()),
-        spare: None,
-        inserting: None,
-        next: BTreeMap::new(),
-        moved: BTreeMap::new(),
-        since: None,
-        batch: Batch::default(),
-        last_load: Duration::ZERO,
-    };
+    let outside = Brokers::new(&context.settings, stats);
+    let warehouse = Warehouse { client: client.clone(), handle: handle.clone() };
+    let mut load = Load::join(context.clone(), outside, warehouse)?;
     while !stop.load(Ordering::Relaxed) {
-        load.follow()?;
-        load.gather()?;
-        if load.is_due() {
-            load.flush()?;
-        } else if load.inserting.as_ref().is_some_and(|inserting| inserting.task.is_finished()) {
-            load.finish()?;
-        }
-        load.stats.holds(load.next.len(), load.since.is_some() || load.inserting.is_some());
-        load.stats.trouble(Trouble::Brokers, load.member.trouble());
+        load.step()?;
     }
-    if load.since.is_some() {
-        load.flush()?;
-    }
-    load.finish()
+    load.stop()
 }
 
-/// A server that is away shows in the stage's status soon; the stage itself tries again for as long as it takes.
-fn limits() -> Limits {
-    Limits { attempts: 5, ..Limits::default() }
-}
-
-/// Rows on their way into ClickHouse, while the next are gathered.
-struct Inserting {
-    /// Gives the loader back, empty, with what became of its rows and how long that took.
-    task: JoinHandle<(Loader, warehouse::Result<LoadReport>, Duration)>,
+/// Rows on their way, while the next are gathered.
+struct Inserting<S: Store> {
+    rows: S::Inserting,
     /// What is committed once they are in.
     positions: Vec<Position>,
     batch: Batch,
 }
 
-struct Load<'a> {
-    context: &'a Context,
-    handle: &'a Handle,
-    stats: &'a StageStats,
-    member: Member,
-    client: &'a Client,
+/// A member of the group, and what it gathers.
+pub struct Load<O: Outside, S: Store> {
+    context: Context,
+    outside: O,
+    store: S,
+    stats: Arc<StageStats>,
+    member: O::Member,
     /// What is gathered.
-    loader: Loader,
+    rows: S::Rows,
     /// The one whose rows are in, with its memory.
-    spare: Option<Loader>,
-    inserting: Option<Inserting>,
+    spare: Option<S::Rows>,
+    inserting: Option<Inserting<S>>,
     /// The next offset to read of each partition.
     next: BTreeMap<(String, i32), i64>,
     /// Those of `next` that moved since the last commit.
@@ -133,11 +194,63 @@ impl Batch {
     }
 }
 
-impl Load<'_> {
+impl<O: Outside, S: Store> Load<O, S> {
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// [`Error::Client`].
+    pub fn join(context: Context, outside: O, store: S) -> Result<Self, Error> {
+        let topics = &context.settings.topics;
+        let member = outside.member(&[&topics.facts, &topics.metrics, &topics.events])?;
+        Ok(Self {
+            stats: context.stats.clone(),
+            context,
+            outside,
+            member,
+            rows: store.rows(),
+            store,
+            spare: None,
+            inserting: None,
+            next: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            since: None,
+            batch: Batch::default(),
+            last_load: Duration::ZERO,
+        })
+    }
+
+    /// Takes what comes, follows the group, inserts what is due, and commits what is in.
+    ///
+    /// # Errors
+    /// Why the stage cannot go on; it may be started again.
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.gather()?;
+        self.follow()?;
+        if self.is_due() {
+            self.flush()?;
+        } else if self.inserting.as_ref().is_some_and(|inserting| self.store.is_over(&inserting.rows)) {
+            self.finish()?;
+        }
+        self.stats.holds(self.next.len(), self.since.is_some() || self.inserting.is_some());
+        self.stats.trouble(Trouble::Brokers, self.member.trouble());
+        Ok(())
+    }
+
+    /// Inserts what was gathered, before the member leaves.
+    ///
+    /// # Errors
+    /// What is not acknowledged is read again.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        if self.since.is_some() {
+            self.flush()?;
+        }
+        self.finish()
+    }
+
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
             self.finish()?;
-            self.loader.clear();
+            self.rows.clear();
             (self.since, self.batch) = (None, Batch::default());
             self.next.clear();
             self.moved.clear();
@@ -162,7 +275,7 @@ impl Load<'_> {
     }
 
     fn is_full(&self) -> bool {
-        let (rows, bytes) = self.loader.buffered();
+        let (rows, bytes) = self.rows.buffered();
         rows >= GATHERED_ROWS || bytes >= GATHERED_BYTES
     }
 
@@ -171,11 +284,12 @@ impl Load<'_> {
     }
 
     fn is_due(&self) -> bool {
-        self.is_full() || self.since.is_some_and(|since| since.elapsed() >= self.interval())
+        self.is_full() || self.since.is_some_and(|since| self.outside.instant() - since >= self.interval())
     }
 
     fn gather(&mut self) -> Result<(), Error> {
-        let left = self.since.map(|since| self.interval().saturating_sub(since.elapsed()));
+        let waited = |since| self.outside.instant() - since;
+        let left = self.since.map(|since| self.interval().saturating_sub(waited(since)));
         let mut wait = left.map_or(POLL, |left| left.min(POLL));
         for _ in 0..64 {
             let Some(message) = self.member.poll(wait)? else { break };
@@ -187,9 +301,9 @@ impl Load<'_> {
             }
             *next = message.offset() + 1;
             self.moved.insert(partition, *next);
-            self.since.get_or_insert_with(Instant::now);
+            self.since.get_or_insert_with(|| self.outside.instant());
             self.context.wire.prepare(message.payload().unwrap_or_default()).map_err(Error::Refused)?;
-            take(&mut self.loader, &mut self.batch, &message, self.context);
+            take(&mut self.rows, &mut self.batch, &message, &self.context);
             if self.context.tracing.is_some() {
                 trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
             }
@@ -200,15 +314,10 @@ impl Load<'_> {
     /// Begins to insert what was gathered, once what was gathered before is in.
     fn flush(&mut self) -> Result<(), Error> {
         self.finish()?;
-        let empty = self.spare.take().unwrap_or_else(|| Loader::new(self.client.clone(), limits()));
-        let mut full = std::mem::replace(&mut self.loader, empty);
-        let task = self.handle.spawn(async move {
-            let started = Instant::now();
-            let done = full.flush().await;
-            (full, done, started.elapsed())
-        });
+        let empty = self.spare.take().unwrap_or_else(|| self.store.rows());
+        let rows = self.store.insert(std::mem::replace(&mut self.rows, empty));
         let (positions, batch) = (positions(&self.moved), std::mem::take(&mut self.batch));
-        self.inserting = Some(Inserting { task, positions, batch });
+        self.inserting = Some(Inserting { rows, positions, batch });
         self.moved.clear();
         self.since = None;
         Ok(())
@@ -216,12 +325,10 @@ impl Load<'_> {
 
     /// Waits for the rows that are on their way, then commits their offsets.
     fn finish(&mut self) -> Result<(), Error> {
-        let Some(Inserting { task, positions, mut batch }) = self.inserting.take() else { return Ok(()) };
-        let ended = self.handle.block_on(task);
-        let (loader, report, took) =
-            ended.map_err(|error| Error::Thread { stage: Stage::Load, reason: error.to_string() })?;
+        let Some(Inserting { rows, positions, mut batch }) = self.inserting.take() else { return Ok(()) };
+        let Stored { rows, report, took } = self.store.outcome(rows)?;
         let report = report?;
-        self.spare = Some(loader);
+        self.spare = Some(rows);
         if let Err(error) = self.member.commit(&positions) {
             // The rows are in; whoever reads these records again changes nothing.
             tracing::warn!(stage = %Stage::Load, %error, "offsets of loaded rows were not committed");
@@ -243,7 +350,7 @@ impl Load<'_> {
             rows: report.rows,
             inserts,
             retries,
-            delays: batch.delays(crate::now()),
+            delays: batch.delays(self.outside.now()),
         });
         Ok(())
     }
@@ -261,7 +368,7 @@ fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with
 /// its place, and stays in its topic.
-fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, context: &Context) {
+fn take(rows: &mut impl Rows, batch: &mut Batch, message: &impl Message, context: &Context) {
     let (wire, topics) = (&context.wire, &context.settings.topics);
     let value = message.payload().unwrap_or_default();
     let ms = message.timestamp().to_millis().unwrap_or(0);
@@ -270,17 +377,17 @@ fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, c
     let taken = if message.topic() == topics.events {
         wire.decode::<DeliveryEvent>(value).map(|event| {
             batch.times.push((event.occurred_at, event.observed_at));
-            loader.push_event(&event, Stamp { task: 0, rev: 1, computed_at });
+            rows.push_event(&event, Stamp { task: 0, rev: 1, computed_at });
         })
     } else {
         let (rev, definition) = row_headers(message);
         let stamp = Stamp { task, rev, computed_at };
         if message.topic() == topics.metrics {
             wire.decode::<RowChanges>(value).map(|group| {
-                group.rows.iter().for_each(|change| loader.push(change, stamp, &definition));
+                group.rows.iter().for_each(|change| rows.push(change, stamp, &definition));
             })
         } else {
-            wire.decode::<RowChange>(value).map(|change| loader.push(&change, stamp, &definition))
+            wire.decode::<RowChange>(value).map(|change| rows.push(&change, stamp, &definition))
         }
     };
     match taken {
@@ -294,12 +401,12 @@ fn take(loader: &mut Loader, batch: &mut Batch, message: &BorrowedMessage<'_>, c
 }
 
 /// The trace that a record is part of.
-fn trace_of(message: &BorrowedMessage<'_>) -> Option<TraceContext> {
+fn trace_of(message: &impl Message) -> Option<TraceContext> {
     let header = message.headers()?.iter().find(|held| held.key == trace::HEADER)?;
     TraceContext::read(header.value?)
 }
 
-fn row_headers(message: &BorrowedMessage<'_>) -> (u64, Text) {
+fn row_headers(message: &impl Message) -> (u64, Text) {
     let (mut rev, mut definition) = (0, Text::default());
     for held in message.headers().into_iter().flat_map(Headers::iter) {
         match (held.key, held.value) {

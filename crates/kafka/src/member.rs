@@ -4,6 +4,7 @@ use crate::client;
 use crate::connection::{Ear, protocol};
 use crate::error::Error;
 use crate::lag;
+use crate::outside::GroupMember;
 use crate::session::Position;
 use crate::settings::KafkaSettings;
 use crate::stats::StageStats;
@@ -25,7 +26,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// What the group did with this member's partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moved {
-    /// These are its partitions now. Nothing is read until [`Member::assign`].
+    /// These are its partitions now. Nothing is read until [`GroupMember::assign`].
     Assigned(Vec<(String, i32)>),
     /// All of them are taken away, in order.
     Revoked,
@@ -156,12 +157,13 @@ impl Member {
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
         Ok(Self { consumer, brokers: settings.brokers.clone(), protocol: protocol(settings).to_owned() })
     }
+}
 
-    /// The next record, if one comes in time. Callbacks run in here.
-    ///
-    /// # Errors
-    /// [`Error::Consume`] for what does not pass by itself.
-    pub fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'_>>, Error> {
+impl GroupMember for Member {
+    type Group = ConsumerGroupMetadata;
+    type Record<'a> = BorrowedMessage<'a>;
+
+    fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'_>>, Error> {
         match self.consumer.poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
@@ -173,23 +175,17 @@ impl Member {
         }
     }
 
-    /// What the group did since this was asked last.
-    pub fn moved(&self) -> Option<Moved> {
+    fn moved(&self) -> Option<Moved> {
         self.consumer.context().moved.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// Why no broker can be talked to; `None`: one can.
-    pub fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<String> {
         let context = self.consumer.context();
         let alone = context.alone.load(Ordering::Relaxed) >= REPORTS_WITHOUT_BROKER;
         alone.then(|| context.ear.refusal(&self.brokers, &self.protocol).to_string())
     }
 
-    /// Reads these partitions from these offsets on, and no others.
-    ///
-    /// # Errors
-    /// [`Error::Consume`].
-    pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+    fn assign(&self, positions: &[Position]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
             let offset =
@@ -203,11 +199,7 @@ impl Member {
         Ok(())
     }
 
-    /// The group's committed offsets, in the order of `partitions`.
-    ///
-    /// # Errors
-    /// [`Error::Consume`] when the broker does not answer in time.
-    pub fn committed(&self, partitions: &[(String, i32)]) -> Result<Vec<Option<i64>>, Error> {
+    fn committed(&self, partitions: &[(String, i32)]) -> Result<Vec<Option<i64>>, Error> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
@@ -221,12 +213,7 @@ impl Member {
         Ok(partitions.iter().map(offset).collect())
     }
 
-    /// Commits offsets outside a transaction: for what was acknowledged elsewhere. It does not wait: without a
-    /// coordinator that could be for ever, and what was not committed is merely read again.
-    ///
-    /// # Errors
-    /// [`Error::Consume`] when it cannot even be asked for.
-    pub fn commit(&self, positions: &[Position]) -> Result<(), Error> {
+    fn commit(&self, positions: &[Position]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
             list.add_partition_offset(&position.topic, position.partition, Offset::Offset(position.offset))
@@ -237,8 +224,7 @@ impl Member {
             .map_err(|error| Error::Consume(format!("committing offsets: {error}")))
     }
 
-    /// This member in its group, as of now: to be asked for right before a commit.
-    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
         self.consumer.group_metadata()
     }
 }

@@ -10,7 +10,9 @@ use crate::client;
 use crate::error::Error;
 use crate::log::Reader;
 use crate::member::ANSWER_WITHIN;
+use crate::outside::Outside;
 use crate::probe::is_topic_denied;
+use crate::settings::KafkaSettings;
 use crate::stage::Logic;
 use crate::stats::StageStats;
 use crate::task::Context;
@@ -52,6 +54,7 @@ pub struct Restored<L> {
 /// A changelog that cannot be read, or that does not hold what its checkpoint says.
 pub fn restore<L: Logic>(
     context: &Context,
+    outside: &impl Outside,
     topic: &str,
     partition: u32,
     name: &str,
@@ -59,20 +62,21 @@ pub fn restore<L: Logic>(
     stats: &StageStats,
 ) -> Result<Restored<L>, Error> {
     let mut live = Live::default();
-    read(context, topic, partition, name, &mut live, stats)?;
+    let mut told = 0;
+    outside.read(topic, partition, name, |key, value| {
+        live.take(key, value);
+        if live.read - told >= TELL_EVERY {
+            stats.restoring(live.read - told);
+            told = live.read;
+        }
+    })?;
+    stats.restoring(live.read - told);
     let state = |source| Error::State { task: name.to_owned(), source };
     let broken = |source| Error::Restore { task: name.to_owned(), source };
     let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
     let (mut logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
     let entries_read = live.read;
-    let checkpoint = live
-        .checkpoint
-        .as_deref()
-        .map(|bytes| {
-            postcard::from_bytes::<Checkpoint>(bytes)
-                .map_err(|error| broken(RestoreError::Corrupt { table: RESERVED, reason: error.to_string() }))
-        })
-        .transpose()?;
+    let checkpoint = live.checkpoint.as_deref().map(decode_checkpoint).transpose().map_err(broken)?;
     if let Some(checkpoint) = &checkpoint {
         usable(checkpoint, context).map_err(state)?;
     }
@@ -91,6 +95,31 @@ pub fn restore<L: Logic>(
     }
     logic.state().restored();
     Ok(Restored { logic, catalog, checkpoint, entries_read, bytes })
+}
+
+/// The checkpoint that a changelog ends with now.
+///
+/// # Errors
+/// A changelog that cannot be read.
+pub fn checkpoint(
+    outside: &impl Outside,
+    topic: &str,
+    partition: u32,
+    name: &str,
+) -> Result<Option<Checkpoint>, Error> {
+    let mut last = None;
+    outside.read(topic, partition, name, |key, value| {
+        if key == CHECKPOINT_KEY {
+            last = value.map(<[u8]>::to_vec);
+        }
+    })?;
+    let broken = |source| Error::Restore { task: name.to_owned(), source };
+    last.as_deref().map(decode_checkpoint).transpose().map_err(broken)
+}
+
+fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, RestoreError> {
+    postcard::from_bytes(bytes)
+        .map_err(|error| RestoreError::Corrupt { table: RESERVED, reason: error.to_string() })
 }
 
 fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement> {
@@ -131,15 +160,18 @@ impl Live {
     }
 }
 
-fn read(
-    context: &Context,
+/// Reads the committed records of a changelog through librdkafka.
+///
+/// # Errors
+/// When it may not be read, or nothing comes for [`SILENCE`].
+pub fn read(
+    settings: &KafkaSettings,
     topic: &str,
     partition: u32,
     name: &str,
-    live: &mut Live,
-    stats: &StageStats,
+    mut take: impl FnMut(&[u8], Option<&[u8]>),
 ) -> Result<(), Error> {
-    let mut config = client::reader(&context.settings);
+    let mut config = client::reader(settings);
     // Nothing is written to it meanwhile: its end is told at once.
     config
         .set("enable.partition.eof", "true")
@@ -161,24 +193,16 @@ fn read(
     let mut heard = Instant::now();
     let mut last = "nothing".to_owned();
     let mut all_down = false;
-    let mut told = 0;
     loop {
-        if live.read - told >= TELL_EVERY {
-            stats.restoring(live.read - told);
-            told = live.read;
-        }
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard = Instant::now();
                 all_down = false;
-                live.take(message.key().unwrap_or_default(), message.payload());
+                take(message.key().unwrap_or_default(), message.payload());
             }
             // Under read_committed this is the last stable offset: the task's producer was initialised before,
             // so that nothing is open any more.
-            Some(Err(KafkaError::PartitionEOF(_))) => {
-                stats.restoring(live.read - told);
-                return Ok(());
-            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(error)) if is_topic_denied(&error) => {
                 return Err(Error::Consume(format!("topic {topic}: {error}")));
             }
@@ -199,9 +223,9 @@ fn read(
 ///
 /// # Errors
 /// When the broker does not answer in time.
-pub fn end(context: &Context, topic: &str, partition: u32, name: &str) -> Result<i64, Error> {
+pub fn end(settings: &KafkaSettings, topic: &str, partition: u32, name: &str) -> Result<i64, Error> {
     let consumer: BaseConsumer =
-        client::reader(&context.settings).create().map_err(Error::client("the consumer of a changelog"))?;
+        client::reader(settings).create().map_err(Error::client("the consumer of a changelog"))?;
     let partition = i32::try_from(partition).unwrap_or(i32::MAX);
     let watermarks = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
     watermarks.map(|(_, end)| end).map_err(|error| Error::RestoreStuck {

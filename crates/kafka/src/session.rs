@@ -100,6 +100,8 @@ pub trait EosSession {
     fn is_suspect(&self) -> bool;
     /// Bytes of keys and values produced so far.
     fn produced_bytes(&self) -> u64;
+    /// Where the checkpoint of the last transaction lies in its changelog; `None`: there was none.
+    fn checkpoint_offset(&self) -> Option<i64>;
 }
 
 /// How long a session waits between two looks at what the brokers have.
@@ -145,11 +147,6 @@ impl RdkafkaSession {
             other => other.of_commit(),
         })?;
         Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
-    }
-
-    /// Where the checkpoint of the last transaction lies in its changelog; `None`: there was none.
-    pub fn checkpoint_offset(&self) -> Option<i64> {
-        self.producer.context().checkpoint_offset()
     }
 
     /// Takes everything that the client has to tell: a poll takes one thing, and its log alone has dozens for each
@@ -341,6 +338,9 @@ impl EosSession for RdkafkaSession {
     }
     fn produced_bytes(&self) -> u64 {
         self.produced_bytes
+    }
+    fn checkpoint_offset(&self) -> Option<i64> {
+        self.producer.context().checkpoint_offset()
     }
 }
 

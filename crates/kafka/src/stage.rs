@@ -149,6 +149,8 @@ impl Logic for Correlate {
         0
     }
     fn punctuate<S: EosSession>(&mut self, now: Timestamp, out: &mut Out<'_, S>) -> Result<(), EosError> {
+        // A catalog that came without records moves things, too.
+        self.settle(out)?;
         for change in self.correlator.punctuate(now) {
             out.fact(&change)?;
         }

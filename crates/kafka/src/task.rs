@@ -7,8 +7,9 @@ use crate::catalog::{ReadCatalog, Revision};
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, LAYOUT};
 use crate::error::Error;
 use crate::out::Out;
+use crate::outside::{GroupOf, Outside};
 use crate::restore::{self, Restored};
-use crate::session::{EosError, EosSession, Position, RdkafkaSession};
+use crate::session::{EosError, EosSession, Position};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
 use crate::stats::{StageStats, TaskState, Written};
@@ -16,7 +17,6 @@ use crate::trace::{Span, TraceContext, Traced, Tracing};
 use crate::wire::Wire;
 use model::raw::{DeadLetter, Origin, RawRecord};
 use model::{Definitions, Text, Timestamp};
-use rdkafka::consumer::ConsumerGroupMetadata;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,11 @@ pub struct Context {
 }
 
 /// A task.
-pub struct Task<L: Logic> {
+pub struct Task<L: Logic, O: Outside> {
     name: String,
     partition: u32,
     logic: L,
-    session: RdkafkaSession,
+    session: O::Session,
     checkpoint: Checkpoint,
     /// Bytes of the state's keys and values.
     bytes: u64,
@@ -80,26 +80,29 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// While records come, at most one part in so many of the time goes into corrections.
 const CORRECTION_SHARE: u32 = 20;
+/// The longest pause between two transactions of corrections: one that had to wait for its brokers says nothing about
+/// the next.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-impl<L: Logic> Task<L> {
+impl<L: Logic, O: Outside> Task<L, O> {
     /// Opens a task: fences others, restores the state, and finds where its input goes on.
     ///
     /// # Errors
     /// When the state cannot be read or used.
     pub fn open(
         context: &Context,
+        outside: &O,
         partition: u32,
         catalog: &Revision,
         committed: impl FnOnce(&[String]) -> Result<Vec<Option<i64>>, Error>,
-        stats: &StageStats,
     ) -> Result<Self, Error> {
+        let stats = &context.stats;
         let name = task_name(L::STAGE, partition);
         let topics = &context.settings.topics;
         // First the fence: what an earlier owner has under way can no longer change what is read next.
         let id = topics.transactional_id(L::STAGE, partition);
-        let session = RdkafkaSession::open(&context.settings, &id, &context.stats)
-            .map_err(Error::transaction(&name))?;
-        let started = Instant::now();
+        let session = outside.session(&id).map_err(Error::transaction(&name))?;
+        let started = outside.instant();
         let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
             let catalog = match own {
                 Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
@@ -108,11 +111,19 @@ impl<L: Logic> Task<L> {
             Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
         };
         let Restored { logic, catalog, checkpoint, entries_read, bytes } =
-            restore::restore(context, L::changelog(topics), partition, &name, make, stats)?;
+            restore::restore(context, outside, L::changelog(topics), partition, &name, make, stats)?;
         let inputs = L::inputs(topics);
-        let offsets = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?)
-            .map_err(|source| Error::State { task: name.clone(), source })?;
-        let took = started.elapsed();
+        let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
+        let offsets = match begun {
+            Ok(offsets) => offsets,
+            // A process that was stopped meanwhile may have been taken for dead: the next owner went on.
+            Err(_) if checkpoint != restore::checkpoint(outside, L::changelog(topics), partition, &name)? => {
+                let reason = "it went on elsewhere while it was restored here";
+                return Err(Error::transaction(&name)(EosError::Fenced(reason.to_owned())));
+            }
+            Err(source) => return Err(Error::State { task: name, source }),
+        };
+        let took = outside.instant() - started;
         stats.restored(took);
         tracing::info!(
             stage = %L::STAGE,
@@ -131,7 +142,7 @@ impl<L: Logic> Task<L> {
             catalog: -2,
             ..Checkpoint::default()
         });
-        let now = Instant::now();
+        let now = outside.instant();
         let task = Self {
             name,
             partition,
@@ -163,13 +174,12 @@ impl<L: Logic> Task<L> {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn resume(&mut self, context: &Context, stats: &StageStats) -> Result<bool, Error> {
+    pub fn resume(&mut self, context: &Context, outside: &O) -> Result<bool, Error> {
         let Some(own) = self.own_end else { return Ok(false) };
         let topics = &context.settings.topics;
         let id = topics.transactional_id(L::STAGE, self.partition);
-        self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)
-            .map_err(Error::transaction(&self.name))?;
-        let end = restore::end(context, L::changelog(topics), self.partition, &self.name)?;
+        self.session = outside.session(&id).map_err(Error::transaction(&self.name))?;
+        let end = outside.end(L::changelog(topics), self.partition, &self.name)?;
         if end != own {
             return Ok(false);
         }
@@ -178,7 +188,7 @@ impl<L: Logic> Task<L> {
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
         self.traced = Traced::default();
         self.next = self.checkpoint.offsets.iter().map(|offset| offset.unwrap_or(-1)).collect();
-        stats.holds_state(self.partition, self.holds());
+        context.stats.holds_state(self.partition, self.holds());
         Ok(true)
     }
 
@@ -200,7 +210,7 @@ impl<L: Logic> Task<L> {
     }
 
     /// Takes a record of an input into the batch that waits. One that was taken before is passed over.
-    pub fn take(&mut self, wire: &Wire, input: usize, record: Taken<'_>) {
+    pub fn take(&mut self, wire: &Wire, outside: &O, input: usize, record: Taken<'_>) {
         if let Some(next) = self.next.get_mut(input) {
             if record.offset < *next {
                 return;
@@ -209,7 +219,7 @@ impl<L: Logic> Task<L> {
         }
         self.needs_catalog = self.needs_catalog.max(record.catalog);
         self.waiting_bytes += record.value.len();
-        self.waiting_since.get_or_insert_with(Instant::now);
+        self.waiting_since.get_or_insert_with(|| outside.instant());
         if let Some(trace) = record.trace {
             self.traced.add(trace);
         }
@@ -219,7 +229,7 @@ impl<L: Logic> Task<L> {
                 let Taken { topic, offset, .. } = record;
                 let (task, partition, reason) = (self.name.as_str(), self.partition, unreadable.reason);
                 tracing::warn!(stage = %L::STAGE, task, topic, partition, offset, reason, "a record is rejected");
-                self.letters.push(letter(&record, partition, unreadable));
+                self.letters.push(letter(&record, partition, unreadable, outside.now()));
             }
         }
     }
@@ -245,12 +255,18 @@ impl<L: Logic> Task<L> {
 
     /// Whether corrections are to be written now.
     pub fn owes(&self, now: Instant, at: Timestamp) -> bool {
+        let share = (self.punctuate_cost * CORRECTION_SHARE).min(LONGEST_PAUSE);
         let pause = match (self.is_idle(now), self.unfinished) {
             (true, true) => Duration::ZERO,
-            (true, false) => self.punctuate_cost * CORRECTION_SHARE,
-            (false, _) => CORRECT_EVERY.max(self.punctuate_cost * CORRECTION_SHARE),
+            (true, false) => share,
+            (false, _) => CORRECT_EVERY.max(share),
         };
         now - self.last_punctuated >= pause && self.logic.owes(at)
+    }
+
+    /// Whether a newer catalog came than its state was concluded by, and no record waits that would bring it there.
+    pub fn is_behind(&self, catalog: i64) -> bool {
+        self.waiting_since.is_none() && catalog > self.catalog.offset
     }
 
     /// Processes the batch that waits, in one transaction.
@@ -260,24 +276,26 @@ impl<L: Logic> Task<L> {
     pub fn work(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
-        stats: &StageStats,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
     ) -> Result<(), Error> {
         let (waiting, letters) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.letters));
         (self.waiting_bytes, self.waiting_since, self.needs_catalog) = (0, None, -1);
         let taken = waiting.len() as u64;
         let span = self.span(&context.settings, taken);
         let trace = span.as_ref().map(|span| span.context.header());
-        let done = self.transaction(context, newest, group, stats, trace, |logic, out| {
+        let offsets = self.next.iter().map(|next| (*next >= 0).then_some(*next)).collect();
+        let told = Told { offsets, trace };
+        let done = self.transaction(context, outside, newest, group, told, |logic, out| {
             waiting.into_iter().for_each(|input| logic.process(input));
             letters.iter().try_for_each(|letter| out.letter(letter))?;
             logic.settle(out)
         })?;
-        self.last_worked = Instant::now();
+        self.last_worked = outside.instant();
         let rejected = letters.iter().map(|letter| ("rejected", letter.reason.as_str(), 1));
         let outcomes = std::iter::once(("emitted", "", taken)).chain(rejected);
-        stats.committed(outcomes, &done, self.last_transaction);
+        context.stats.committed(outcomes, &done, self.last_transaction);
         if let (Some(span), Some(spans)) = (span, &context.tracing) {
             span.end(&**spans);
         }
@@ -305,17 +323,19 @@ impl<L: Logic> Task<L> {
     pub fn punctuate(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
-        stats: &StageStats,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
     ) -> Result<(), Error> {
-        let now = crate::now();
-        let started = Instant::now();
+        let now = outside.now();
+        let started = outside.instant();
+        // Records may wait: they are no part of it.
+        let told = Told { offsets: self.checkpoint.offsets.clone(), trace: None };
         let done =
-            self.transaction(context, newest, group, stats, None, |logic, out| logic.punctuate(now, out))?;
-        stats.committed([], &done, self.last_transaction);
-        self.last_punctuated = Instant::now();
-        self.punctuate_cost = started.elapsed();
+            self.transaction(context, outside, newest, group, told, |logic, out| logic.punctuate(now, out))?;
+        context.stats.committed([], &done, self.last_transaction);
+        self.last_punctuated = outside.instant();
+        self.punctuate_cost = self.last_punctuated - started;
         self.unfinished = self.logic.owes(now);
         Ok(())
     }
@@ -323,19 +343,19 @@ impl<L: Logic> Task<L> {
     fn transaction(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
-        stats: &StageStats,
-        trace: Option<String>,
-        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
+        told: Told,
+        work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, Error> {
-        let started = Instant::now();
-        let done = self.attempt(context, newest, group, trace, work);
-        self.last_transaction = started.elapsed();
+        let started = outside.instant();
+        let done = self.attempt(context, outside, newest, group, told, work);
+        self.last_transaction = outside.instant() - started;
         match &done {
-            Ok(_) => stats.holds_state(self.partition, self.holds()),
+            Ok(_) => context.stats.holds_state(self.partition, self.holds()),
             Err(error) => {
-                stats.failed();
+                context.stats.failed();
                 if matches!(error, EosError::Abort(_)) {
                     // What it held is not left open for as long as its time-out.
                     if let Err(error) = self.session.abort() {
@@ -350,15 +370,16 @@ impl<L: Logic> Task<L> {
     fn attempt(
         &mut self,
         context: &Context,
+        outside: &O,
         newest: &Revision,
-        group: impl FnOnce() -> Option<ConsumerGroupMetadata>,
-        trace: Option<String>,
-        work: impl FnOnce(&mut L, &mut Out<'_, RdkafkaSession>) -> Result<(), EosError>,
+        group: impl FnOnce() -> Option<GroupOf<O>>,
+        told: Told,
+        work: impl FnOnce(&mut L, &mut Out<'_, O::Session>) -> Result<(), EosError>,
     ) -> Result<Written, EosError> {
         let topics = &context.settings.topics;
         if self.session.is_suspect() {
             let id = topics.transactional_id(L::STAGE, self.partition);
-            self.session = RdkafkaSession::open(&context.settings, &id, &context.stats)?;
+            self.session = outside.session(&id)?;
         }
         self.session.begin()?;
         let adopted = newest.offset > self.catalog.offset || self.checkpoint.catalog == -2;
@@ -370,7 +391,7 @@ impl<L: Logic> Task<L> {
         checkpoint.sequence += 1;
         checkpoint.changed = 0;
         checkpoint.catalog = self.catalog.offset;
-        checkpoint.offsets = self.next.iter().map(|next| (*next >= 0).then_some(*next)).collect();
+        checkpoint.offsets = told.offsets;
         let mut out = Out {
             session: &mut self.session,
             topics,
@@ -380,8 +401,8 @@ impl<L: Logic> Task<L> {
             rev: checkpoint.sequence,
             definition: &context.definition,
             catalog: self.catalog.offset,
-            now_ms: crate::now().micros().div_euclid(1_000),
-            trace,
+            now_ms: outside.now().micros().div_euclid(1_000),
+            trace: told.trace,
             written: Written::default(),
         };
         work(&mut self.logic, &mut out)?;
@@ -403,14 +424,26 @@ impl<L: Logic> Task<L> {
             .map_err(|error| EosError::Fatal(format!("the checkpoint cannot be encoded: {error}")))?;
         out.changelog(changelog, CHECKPOINT_KEY, Some(&encoded))?;
         let written = out.written;
-        let positions: Vec<Position> =
-            self.positions(&L::inputs(topics)).into_iter().filter(|position| position.offset >= 0).collect();
+        let inputs = L::inputs(topics).into_iter().zip(&checkpoint.offsets);
+        let partition = i32::try_from(self.partition).unwrap_or(i32::MAX);
+        let position = |(topic, offset): (String, &Option<i64>)| {
+            offset.map(|offset| Position { topic, partition, offset })
+        };
+        let positions: Vec<Position> = inputs.filter_map(position).collect();
         self.session.commit(&positions, group())?;
         (self.checkpoint, self.bytes) = (checkpoint, bytes);
         // The checkpoint is the transaction's last record there; the record that ends the transaction follows.
         self.own_end = self.session.checkpoint_offset().map(|offset| offset + 2);
         Ok(written)
     }
+}
+
+/// What a transaction says of the records that it is about.
+struct Told {
+    /// Up to where each input is processed by it.
+    offsets: Vec<Option<i64>>,
+    /// The header with the span of its records.
+    trace: Option<String>,
 }
 
 /// A record as it comes from an input topic.
@@ -433,14 +466,14 @@ fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
     value.map_or(0, |value| (key.len() + value.len()) as u64)
 }
 
-fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable) -> DeadLetter {
+fn letter(record: &Taken<'_>, partition: u32, unreadable: Unreadable, received_at: Timestamp) -> DeadLetter {
     let topic = Text::new(record.topic);
     let offset = u64::try_from(record.offset).unwrap_or(0);
     let record = RawRecord {
         source: topic.clone(),
         headers: Vec::new(),
         body: record.value.to_vec(),
-        received_at: crate::now(),
+        received_at,
         origin: Origin { topic, partition, offset },
     };
     DeadLetter::new(&record, Text::new(unreadable.reason), unreadable.detail)

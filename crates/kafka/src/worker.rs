@@ -5,8 +5,9 @@
 
 use crate::catalog::{Follower, Revision};
 use crate::error::Error;
-use crate::member::{Member, Moved};
+use crate::member::Moved;
 use crate::out::header;
+use crate::outside::{Brokers, Catalogs, GroupMember, Outside};
 use crate::remedy::remedied;
 use crate::session::Position;
 use crate::stage::{Logic, is_final, task_name};
@@ -21,8 +22,6 @@ use std::time::{Duration, Instant};
 
 /// The longest wait for a record.
 const POLL: Duration = Duration::from_millis(50);
-/// Most tasks that are opened side by side; each holds its changelog twice meanwhile.
-const OPENED_AT_ONCE: usize = 8;
 /// Records between two looks at the clock.
 const LOOK_EVERY: u32 = 64;
 
@@ -36,40 +35,54 @@ pub fn run<L: Logic>(
     stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let inputs = L::inputs(&context.settings.topics);
-    let first = inputs.first().map(String::as_str).unwrap_or_default();
-    let member = Member::join(&context.settings, &[first], stats)?;
-    let mut worker = Worker::<L> {
-        context,
-        catalog,
-        stats,
-        member,
-        inputs,
-        tasks: BTreeMap::new(),
-        idle: BTreeMap::new(),
-    };
+    let outside = Brokers::new(&context.settings, stats);
+    let mut worker = Worker::<L, _, _>::join(context.clone(), outside, catalog)?;
     while !stop.load(Ordering::Relaxed) {
-        worker.follow()?;
-        worker.gather()?;
-        worker.work()?;
-        worker.stats.trouble(Trouble::Brokers, worker.member.trouble());
+        worker.step()?;
     }
     worker.finish()
 }
 
-struct Worker<'a, L: Logic> {
-    context: &'a Context,
-    catalog: &'a Follower,
-    stats: &'a StageStats,
-    member: Member,
+/// A member of a stage's group with its tasks.
+pub struct Worker<L: Logic, O: Outside, C> {
+    context: Context,
+    outside: O,
+    catalog: C,
+    stats: Arc<StageStats>,
+    member: O::Member,
     inputs: Vec<String>,
     /// The tasks of this member's partitions.
-    tasks: BTreeMap<u32, Task<L>>,
+    tasks: BTreeMap<u32, Task<L, O>>,
     /// Tasks whose partitions went: they may come back.
-    idle: BTreeMap<u32, Task<L>>,
+    idle: BTreeMap<u32, Task<L, O>>,
 }
 
-impl<L: Logic> Worker<'_, L> {
+impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// [`Error::Client`].
+    pub fn join(context: Context, outside: O, catalog: C) -> Result<Self, Error> {
+        let inputs = L::inputs(&context.settings.topics);
+        let first = inputs.first().map(String::as_str).unwrap_or_default();
+        let member = outside.member(&[first])?;
+        let (stats, tasks, idle) = (context.stats.clone(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { context, outside, catalog, stats, member, inputs, tasks, idle })
+    }
+
+    /// Takes what comes, follows the group, and commits what is due.
+    ///
+    /// # Errors
+    /// Why the stage cannot go on; it may be started again.
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.gather()?;
+        // The group moves partitions while it is polled: what has gone is not worked on.
+        self.follow()?;
+        self.work()?;
+        self.stats.trouble(Trouble::Brokers, self.member.trouble());
+        Ok(())
+    }
+
     /// Does what the group asks for.
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
@@ -104,12 +117,20 @@ impl<L: Logic> Worker<'_, L> {
         let mut wanted = partitions.into_iter().peekable();
         let newest = self.catalog.newest();
         while wanted.peek().is_some() {
-            let some: Vec<u32> = wanted.by_ref().take(OPENED_AT_ONCE).collect();
+            let some: Vec<u32> = wanted.by_ref().take(self.outside.opened_at_once().max(1)).collect();
+            if let [partition] = some[..] {
+                let idle = self.idle.remove(&partition);
+                let task = open(&self.context, &self.outside, &self.member, &newest, partition, idle)?;
+                self.tasks.insert(partition, task);
+                self.stats.holds(self.tasks.len(), false);
+                continue;
+            }
+            let (context, outside, member, newest) = (&self.context, &self.outside, &self.member, &newest);
+            let idle = &mut self.idle;
             let opened = std::thread::scope(|scope| {
                 let begin = |partition| {
-                    let (context, member, stats) = (self.context, &self.member, self.stats);
-                    let (idle, newest) = (self.idle.remove(&partition), &newest);
-                    let open = move || open::<L>(context, member, stats, newest, partition, idle);
+                    let idle = idle.remove(&partition);
+                    let open = move || open::<L, O>(context, outside, member, newest, partition, idle);
                     let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
                     thread.spawn_scoped(scope, open).map_err(|error| no_thread::<L>(&error.to_string()))
                 };
@@ -117,7 +138,7 @@ impl<L: Logic> Worker<'_, L> {
                 let end = |thread: Result<std::thread::ScopedJoinHandle<'_, _>, Error>| {
                     thread?.join().unwrap_or_else(|_| Err(no_thread::<L>("it died while a task was opened")))
                 };
-                begun.into_iter().map(end).collect::<Vec<Result<Task<L>, Error>>>()
+                begun.into_iter().map(end).collect::<Vec<Result<Task<L, O>, Error>>>()
             });
             for (partition, task) in some.into_iter().zip(opened) {
                 self.tasks.insert(partition, task?);
@@ -139,7 +160,7 @@ impl<L: Logic> Worker<'_, L> {
 
     /// Takes records until a task's batch is due.
     fn gather(&mut self) -> Result<(), Error> {
-        let now = Instant::now();
+        let now = self.outside.instant();
         let mut wait = self.next_due().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
         if self.tasks.values().any(|task| task.goes_on(now)) {
             wait = Duration::ZERO;
@@ -154,7 +175,12 @@ impl<L: Logic> Worker<'_, L> {
             let value = message.payload().unwrap_or_default();
             let (topic, offset) = (message.topic(), message.offset());
             self.context.wire.prepare(value).map_err(Error::Refused)?;
-            task.take(&self.context.wire, input, Taken { topic, offset, value, catalog, trace });
+            task.take(
+                &self.context.wire,
+                &self.outside,
+                input,
+                Taken { topic, offset, value, catalog, trace },
+            );
         }
         Ok(())
     }
@@ -165,18 +191,18 @@ impl<L: Logic> Worker<'_, L> {
 
     /// Commits the batches that are due, and corrections that are owed.
     fn work(&mut self) -> Result<(), Error> {
-        let now = Instant::now();
-        let due = |task: &Task<L>| task.due(&self.context.settings).is_some_and(|due| due <= now);
+        let now = self.outside.instant();
+        let due = |task: &Task<L, O>| task.due(&self.context.settings).is_some_and(|due| due <= now);
         let partitions: Vec<u32> =
             self.tasks.iter().filter(|(_, task)| due(task)).map(|(partition, _)| *partition).collect();
         for partition in partitions {
             self.transact(partition, true)?;
         }
-        let at = crate::now();
+        let (at, newest) = (self.outside.now(), self.catalog.offset());
         let owing: Vec<u32> = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.owes(now, at))
+            .filter(|(_, task)| task.owes(now, at) || task.is_behind(newest))
             .map(|(partition, _)| *partition)
             .collect();
         for partition in owing {
@@ -193,9 +219,9 @@ impl<L: Logic> Worker<'_, L> {
         let newest = self.catalog.at_least(task.needs_catalog())?;
         let group = || self.member.group();
         let done = if records {
-            task.work(self.context, &newest, group, self.stats)
+            task.work(&self.context, &self.outside, &newest, group)
         } else {
-            task.punctuate(self.context, &newest, group, self.stats)
+            task.punctuate(&self.context, &self.outside, &newest, group)
         };
         match done {
             Ok(()) => Ok(()),
@@ -206,7 +232,7 @@ impl<L: Logic> Worker<'_, L> {
                 self.tasks.remove(&partition);
                 self.stats.holds(self.tasks.len(), false);
                 // What the group did meanwhile comes first: the partition may be somebody else's.
-                std::thread::sleep(Duration::from_millis(200));
+                self.outside.sleep(Duration::from_millis(200));
                 if self.member.poll(Duration::ZERO)?.is_some() {
                     tracing::debug!(stage = %L::STAGE, partition, "a record is read again");
                 }
@@ -232,7 +258,10 @@ impl<L: Logic> Worker<'_, L> {
     }
 
     /// Commits what waits, before the member leaves.
-    fn finish(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// What was not committed is read again.
+    pub fn finish(&mut self) -> Result<(), Error> {
         let waiting: Vec<u32> = self
             .tasks
             .iter()
@@ -247,16 +276,16 @@ impl<L: Logic> Worker<'_, L> {
 }
 
 /// Takes a task up again that this member had, or opens it.
-fn open<L: Logic>(
+fn open<L: Logic, O: Outside>(
     context: &Context,
-    member: &Member,
-    stats: &StageStats,
+    outside: &O,
+    member: &O::Member,
     newest: &Revision,
     partition: u32,
-    idle: Option<Task<L>>,
-) -> Result<Task<L>, Error> {
+    idle: Option<Task<L, O>>,
+) -> Result<Task<L, O>, Error> {
     if let Some(mut task) = idle
-        && task.resume(context, stats)?
+        && task.resume(context, outside)?
     {
         return Ok(task);
     }
@@ -265,7 +294,7 @@ fn open<L: Logic>(
         let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
         member.committed(&partitions)
     };
-    Task::open(context, partition, newest, committed, stats)
+    Task::open(context, outside, partition, newest, committed)
 }
 
 fn no_thread<L: Logic>(reason: &str) -> Error {

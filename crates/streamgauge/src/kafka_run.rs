@@ -15,6 +15,7 @@ use crate::telemetry::otlp::Exporter;
 use anyhow::Context;
 use axum::Router;
 use kafka::catalog::{Follower, ReadCatalog, publish};
+use kafka::outside::Catalogs;
 use kafka::trace::Tracing;
 use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;

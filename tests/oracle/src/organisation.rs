@@ -180,6 +180,31 @@ pub fn catalog() -> CatalogModel {
     }
 }
 
+/// Another ownership of the same things: the catalog before the one that counts.
+pub fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
+    let mut earlier = model.clone();
+    match random.below(4) {
+        0 => earlier.services.clear(),
+        1 => {
+            earlier.services.pop();
+        }
+        2 => {
+            for service in &mut earlier.services {
+                service.aliases.clear();
+                service.dependencies.clear();
+                service.teams = vec![(i64::MIN, "c".to_owned())];
+            }
+        }
+        _ => {
+            for service in &mut earlier.services {
+                service.repositories.truncate(1);
+                service.repositories.iter_mut().for_each(|(_, globs)| globs.clear());
+            }
+        }
+    }
+    earlier
+}
+
 /// Any definitions.
 pub fn settings(random: &mut Random) -> Settings {
     Settings {

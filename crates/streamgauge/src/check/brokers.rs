@@ -7,6 +7,7 @@ use kafka::acls::of_stages;
 use kafka::admin::{Admin, Difference, PARTITIONS, Standing};
 use kafka::catalog::{Follower, Revision};
 use kafka::connection::Refusal;
+use kafka::outside::Catalogs;
 use kafka::probe::{Probe, Seen, missing};
 use kafka::topics::{Cleanup, TopicSpec};
 use kafka::{KafkaSettings, Stage};

@@ -1,0 +1,638 @@
+//! What the stages see of the simulated world: a group's member, transactions, changelogs, catalogs, clocks.
+
+use crate::groups::{Standing, TopicPartition};
+use crate::log::Record;
+use crate::mutant::Mutant;
+use crate::planted;
+use crate::transactions::Refused;
+use crate::world::{Client, Gone, State, World};
+use kafka::catalog::Revision;
+use kafka::checkpoint::CHECKPOINT_KEY;
+use kafka::error::Error;
+use kafka::member::Moved;
+use kafka::outside::{Catalogs, GroupMember, Outside};
+use kafka::session::{EosError, EosSession, OutRecord, Position};
+use model::Timestamp;
+use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The outside of one process.
+#[derive(Clone)]
+pub struct Sim {
+    pub world: Arc<World>,
+    pub me: usize,
+}
+
+/// How often a call waits for a transaction of somebody else before it gives up.
+const PATIENCE: u32 = 8;
+/// Records of a changelog between two points at which a restore may be interrupted.
+const READ_AT_ONCE: usize = 40;
+
+fn gone(_: Gone) -> Error {
+    Error::Consume("gone".to_owned())
+}
+fn lost(_: Gone) -> EosError {
+    EosError::Fatal("gone".to_owned())
+}
+
+impl Sim {
+    fn wait(&self, point: &str) -> Result<(), Gone> {
+        self.world.wait(self.me, point)
+    }
+    /// Whether a question about a changelog is answered.
+    fn answers(&self, one_in: u64, what: &str, task: &str) -> Result<(), Error> {
+        let mut state = self.world.lock();
+        if !state.fails(one_in) {
+            return Ok(());
+        }
+        state.count(what);
+        Err(Error::RestoreStuck { task: task.to_owned(), seconds: 60, reason: what.to_owned() })
+    }
+}
+
+impl Outside for Sim {
+    type Session = SimSession;
+    type Member = SimMember;
+
+    fn session(&self, id: &str) -> Result<SimSession, EosError> {
+        self.wait("before init_transactions").map_err(lost)?;
+        let epoch = {
+            let mut state = self.world.lock();
+            if state.fails(150) {
+                state.count("no broker answers init_transactions");
+                return Err(EosError::Away("no broker answers".to_owned()));
+            }
+            if state.is(Mutant::InitAfterRestore) { None } else { Some(init(&mut state, id)) }
+        };
+        self.wait("after init_transactions").map_err(lost)?;
+        Ok(SimSession {
+            sim: self.clone(),
+            id: id.to_owned(),
+            epoch,
+            buffer: VecDeque::new(),
+            refused: None,
+            suspect: false,
+            produced_bytes: 0,
+            checkpoint: None,
+            planted: planted::OfSession::default(),
+        })
+    }
+
+    fn member(&self, topics: &[&str]) -> Result<SimMember, Error> {
+        self.wait("joining").map_err(gone)?;
+        let mut state = self.world.lock();
+        let all: Vec<String> = state.log.topics().cloned().collect();
+        let named = |topic: &&str| match topic.strip_prefix('^') {
+            Some(_) => all.iter().filter(|name| name.contains("raw.")).cloned().collect(),
+            None => vec![(*topic).to_owned()],
+        };
+        let topics: Vec<String> = topics.iter().flat_map(named).collect();
+        let me = self.me;
+        let Some(process) = state.processes.get_mut(me) else { return Err(gone(Gone)) };
+        let stage = process.name.split('/').next().unwrap_or_default();
+        let group = format!("sim.{stage}");
+        process.client = Some(Client {
+            group,
+            topics,
+            id: None,
+            generation: -1,
+            holds: false,
+            moved: VecDeque::new(),
+            reading: BTreeMap::new(),
+        });
+        Ok(SimMember { sim: self.clone() })
+    }
+
+    fn read(
+        &self,
+        changelog: &str,
+        partition: u32,
+        task: &str,
+        mut take: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), Error> {
+        let partition = partition as i32;
+        self.wait("before a restore").map_err(gone)?;
+        let committed = !self.world.lock().is(Mutant::RestoreUncommitted);
+        let mut read: Vec<planted::Entry> = Vec::new();
+        let mut position = 0;
+        loop {
+            {
+                let state = self.world.lock();
+                let log = state.log.partition(changelog, partition);
+                let next = || log.and_then(|log| log.next(position, committed));
+                let Some(record) = next() else { break };
+                position = record.offset + 1;
+                read.push((record.key.clone(), record.value.clone()));
+            }
+            if read.len().is_multiple_of(READ_AT_ONCE) {
+                self.wait("during a restore").map_err(gone)?;
+                self.answers(300, "no broker answers a restore", task)?;
+            }
+        }
+        self.world.lock().note(format!("{task} read {} records", read.len()));
+        let mutant = self.world.lock().mutant;
+        planted::of_restore(mutant, changelog, &mut read);
+        read.iter().for_each(|(key, value)| take(key, value.as_deref()));
+        Ok(())
+    }
+
+    fn end(&self, changelog: &str, partition: u32, task: &str) -> Result<i64, Error> {
+        self.wait("asking for an end").map_err(gone)?;
+        self.answers(20, "no broker tells an end", task)?;
+        let state = self.world.lock();
+        let partition = partition as i32;
+        if state.is(Mutant::KeptStateBelieved)
+            && let Some(process) = state.processes.get(self.me)
+            && let Some(end) = process.own_ends.get(&(changelog.to_owned(), partition))
+        {
+            return Ok(*end);
+        }
+        Ok(state.log.partition(changelog, partition).map_or(0, |log| log.stable()))
+    }
+
+    fn instant(&self) -> Instant {
+        self.world.instant()
+    }
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.world.lock().now_micros())
+    }
+    fn sleep(&self, time: Duration) {
+        self.world.meanwhile(i64::try_from(time.as_micros()).unwrap_or(0));
+    }
+    fn opened_at_once(&self) -> usize {
+        1
+    }
+}
+
+impl Catalogs for Sim {
+    fn newest(&self) -> Revision {
+        let mut state = self.world.lock();
+        let (me, published) = (self.me, state.catalogs.len());
+        // The follower is a thread of its own: what was published may not have come yet.
+        let late = !state.healed && state.below(3) == 0;
+        let Some(process) = state.processes.get_mut(me) else { return state.catalogs[0].clone() };
+        if !late {
+            process.catalogs = published;
+        }
+        let seen = process.catalogs.max(1);
+        state.catalogs[seen - 1].clone()
+    }
+    fn offset(&self) -> i64 {
+        self.newest().offset
+    }
+    fn at_least(&self, offset: i64) -> Result<Revision, Error> {
+        self.wait("waiting for a catalog").map_err(gone)?;
+        let newest = self.newest();
+        if newest.offset >= offset {
+            return Ok(newest);
+        }
+        let mut state = self.world.lock();
+        if state.fails(10) {
+            state.count("a catalog does not come in time");
+            return Err(Error::Catalog(format!("revision {offset} did not come")));
+        }
+        let published = state.catalogs.len();
+        if let Some(process) = state.processes.get_mut(self.me) {
+            process.catalogs = published;
+        }
+        Ok(state.catalogs[published - 1].clone())
+    }
+}
+
+fn init(state: &mut State, id: &str) -> i32 {
+    let (transactions, mut places) = state.places();
+    let epoch = transactions.init(id, &mut places);
+    state.note(format!("init {id}: epoch {epoch}"));
+    epoch
+}
+
+/// A member of a group; what it knows lies in its process.
+pub struct SimMember {
+    sim: Sim,
+}
+
+impl Drop for SimMember {
+    /// A consumer that is closed leaves; a dead one says nothing.
+    fn drop(&mut self) {
+        let mut state = self.sim.world.lock();
+        let Some(process) = state.processes.get_mut(self.sim.me) else { return };
+        let client = process.client.take();
+        if process.alive
+            && let Some(Client { group, id: Some(id), .. }) = client
+        {
+            state.groups.leave(&group, id);
+        }
+    }
+}
+
+impl SimMember {
+    /// Lets the group move partitions, as librdkafka does within a poll.
+    fn rebalance(state: &mut State, me: usize) {
+        let State { processes, groups, log, micros, .. } = state;
+        let Some(process) = processes.get_mut(me) else { return };
+        let (name, Some(client)) = (&process.name, &mut process.client) else { return };
+        let partitions_of = |topic: &str| log.topic(topic).len();
+        let mut told = Vec::new();
+        let mut lets_go = |client: &mut Client, how: Moved| {
+            client.reading.clear();
+            if std::mem::replace(&mut client.holds, false) {
+                told.push(format!("{name} {how:?}"));
+                client.moved.push_back(how);
+            }
+        };
+        let standing = match client.id {
+            Some(id) => groups.ask(&client.group, id, partitions_of),
+            None => Standing::Unknown,
+        };
+        match standing {
+            Standing::Unknown => {
+                lets_go(client, Moved::Lost);
+                client.id = Some(groups.join(&client.group, me, client.topics.clone(), *micros));
+                client.generation = -1;
+            }
+            Standing::Rebalancing => {
+                lets_go(client, Moved::Revoked);
+                client.generation = -1;
+            }
+            Standing::Stable(generation, partitions) if generation != client.generation => {
+                lets_go(client, Moved::Revoked);
+                client.generation = generation;
+                client.holds = true;
+                told.push(format!("{name} generation {generation}: {partitions:?}"));
+                client.moved.push_back(Moved::Assigned(partitions));
+            }
+            Standing::Stable(..) => {}
+        }
+        told.into_iter().for_each(|line| state.note(line));
+    }
+}
+
+impl GroupMember for SimMember {
+    /// The group, the member's id, its generation.
+    type Group = (String, u64, i32);
+    type Record<'a> = OwnedMessage;
+
+    fn poll(&self, _: Duration) -> Result<Option<OwnedMessage>, Error> {
+        self.sim.wait("polling").map_err(gone)?;
+        let mut state = self.sim.world.lock();
+        let me = self.sim.me;
+        if state.fails(3_000) {
+            state.count("reading fails");
+            return Err(Error::Consume("reading fails".to_owned()));
+        }
+        Self::rebalance(&mut state, me);
+        // What was fetched comes in no certain order of partitions, and not always at once.
+        let (first, slow) = (state.below(64) as usize, state.fails(6));
+        if slow {
+            return Ok(None);
+        }
+        let committed = !state.is(Mutant::StagesUncommitted);
+        let State { processes, log, .. } = &mut *state;
+        let Some(client) = processes.get_mut(me).and_then(|process| process.client.as_mut()) else {
+            return Ok(None);
+        };
+        let count = client.reading.len();
+        let partitions = client.reading.iter_mut().cycle_from(first % count.max(1));
+        for ((topic, partition), position) in partitions {
+            let next = log.partition(topic, *partition).and_then(|log| log.next(*position, committed));
+            if let Some(record) = next {
+                *position = record.offset + 1;
+                return Ok(Some(message(topic, *partition, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn moved(&self) -> Option<Moved> {
+        let mut state = self.sim.world.lock();
+        state.processes.get_mut(self.sim.me)?.client.as_mut()?.moved.pop_front()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+        self.sim.wait("assigning").map_err(gone)?;
+        let mut state = self.sim.world.lock();
+        let Some(client) = state.processes.get_mut(self.sim.me).and_then(|p| p.client.as_mut()) else {
+            return Ok(());
+        };
+        client.reading =
+            positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset.max(0))).collect();
+        Ok(())
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, Error> {
+        for _ in 0..PATIENCE {
+            self.sim.wait("asking for offsets").map_err(gone)?;
+            let state = self.sim.world.lock();
+            let group = group_of(&state, self.sim.me);
+            let unstable = partitions.iter().any(|at| state.groups.is_pending(&group, at));
+            if !unstable || state.is(Mutant::UnstableOffsets) {
+                return Ok(partitions.iter().map(|at| state.groups.committed(&group, at)).collect());
+            }
+            drop(state);
+            self.sim.world.meanwhile(2_000_000);
+        }
+        Err(Error::Consume("committed offsets: a transaction holds them".to_owned()))
+    }
+
+    fn commit(&self, positions: &[Position]) -> Result<(), Error> {
+        self.sim.wait("committing offsets").map_err(gone)?;
+        let mut state = self.sim.world.lock();
+        if state.fails(10) {
+            state.count("offsets not committed");
+            return Ok(());
+        }
+        let offsets = offsets(positions);
+        if let Some((group, id, generation)) = names(&state, self.sim.me) {
+            let taken = state.groups.commit(&group, (id, generation), &offsets);
+            state.note(format!("{group} {generation} commits {offsets:?}: {taken}"));
+        }
+        Ok(())
+    }
+
+    fn group(&self) -> Option<(String, u64, i32)> {
+        names(&self.sim.world.lock(), self.sim.me)
+    }
+}
+
+fn group_of(state: &State, me: usize) -> String {
+    let client = state.processes.get(me).and_then(|process| process.client.as_ref());
+    client.map(|client| client.group.clone()).unwrap_or_default()
+}
+
+fn names(state: &State, me: usize) -> Option<(String, u64, i32)> {
+    let client = state.processes.get(me)?.client.as_ref()?;
+    Some((client.group.clone(), client.id?, client.generation))
+}
+
+fn offsets(positions: &[Position]) -> Vec<(TopicPartition, i64)> {
+    positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect()
+}
+
+fn message(topic: &str, partition: i32, record: &Record) -> OwnedMessage {
+    let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    let headers = record
+        .headers
+        .iter()
+        .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    OwnedMessage::new(
+        record.value.as_deref().map(<[u8]>::to_vec),
+        Some(record.key.to_vec()),
+        topic.to_owned(),
+        rdkafka::Timestamp::CreateTime(record.timestamp_ms),
+        partition,
+        record.offset,
+        (!record.headers.is_empty()).then_some(headers),
+    )
+}
+
+/// Goes round a sequence once, beginning anywhere.
+trait CycleFrom: Iterator + Sized {
+    fn cycle_from(self, first: usize) -> impl Iterator<Item = Self::Item> {
+        let mut all: VecDeque<Self::Item> = self.collect();
+        let count = all.len().max(1);
+        all.rotate_left(first % count);
+        all.into_iter()
+    }
+}
+impl<I: Iterator> CycleFrom for I {}
+
+/// Transactions of one id, of one producer.
+pub struct SimSession {
+    sim: Sim,
+    id: String,
+    /// `None`: not initialised yet, which only a mutant leaves so.
+    epoch: Option<i32>,
+    /// Records that the client holds.
+    buffer: VecDeque<(String, i32, Record)>,
+    refused: Option<EosError>,
+    suspect: bool,
+    produced_bytes: u64,
+    checkpoint: Option<i64>,
+    planted: planted::OfSession,
+}
+
+impl SimSession {
+    /// Sends some of what the client holds.
+    fn send(&mut self, count: usize) {
+        let mut state = self.sim.world.lock();
+        for _ in 0..count {
+            let Some((topic, partition, record)) = self.buffer.pop_front() else { break };
+            let is_checkpoint = &*record.key == CHECKPOINT_KEY;
+            let producer = (self.id.as_str(), self.epoch.unwrap_or_default());
+            match state.produce(producer, &topic, partition, record) {
+                Some(offset) if is_checkpoint => self.checkpoint = Some(offset),
+                Some(_) => {}
+                None => {
+                    self.buffer.clear();
+                    self.refused = Some(EosError::Fenced("a later epoch holds the id".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn refused(&self) -> Result<(), EosError> {
+        self.refused.clone().map_or(Ok(()), Err)
+    }
+
+    /// What ends the transaction goes over the network, and may be lost there, come late or come twice.
+    fn end(&mut self) -> Result<(), EosError> {
+        let mut state = self.sim.world.lock();
+        let (id, epoch, now) = (self.id.clone(), self.epoch.unwrap_or_default(), state.micros);
+        let unknown = |what: &str| Err(EosError::Unknown(what.to_owned()));
+        let end = |state: &mut State| {
+            let ended = state.places().0.end(&id, epoch, true);
+            state.note(format!("{id} epoch {epoch} commits: {ended:?}"));
+            match ended {
+                // An end that came late has ended it; the coordinator says yes to the same once more.
+                Ok(()) | Err(Refused::NotOpen) => Ok(()),
+                Err(Refused::Epoch) => Err(EosError::Fenced("a later epoch holds the id".to_owned())),
+            }
+        };
+        // Now or within a minute; most of what is late comes soon.
+        let late = now + [300_000, 3_000_000, 60_000_000][state.below(3) as usize];
+        let late = now + state.below((late - now).unsigned_abs()) as i64;
+        match if state.healed { 99 } else { state.below(40) } {
+            0 => {
+                state.count("end lost, outcome unknown");
+                unknown("the request was lost")
+            }
+            1 => {
+                state.count("end done, outcome unknown");
+                end(&mut state)?;
+                unknown("the answer was lost")
+            }
+            2 => {
+                state.count("end late, outcome unknown");
+                state.places().0.delay(late, &id, epoch, true);
+                unknown("the request is late")
+            }
+            3..6 => {
+                state.count("end done, and comes again");
+                state.places().0.delay(late, &id, epoch, true);
+                self.suspect = true;
+                end(&mut state)
+            }
+            6 => {
+                state.count("end refused");
+                Err(EosError::Abort("the coordinator refuses".to_owned()))
+            }
+            _ => end(&mut state),
+        }
+    }
+
+    fn send_offsets(&mut self, positions: &[Position], group: (String, u64, i32)) -> Result<(), EosError> {
+        let mut state = self.sim.world.lock();
+        let offsets = offsets(positions);
+        let (name, id, generation) = group;
+        if state.is(Mutant::OffsetsOutside) {
+            state.groups.put(&name, &offsets);
+            return Ok(());
+        }
+        let (epoch, now) = (self.epoch.unwrap_or_default(), state.micros);
+        let producer = (self.id.as_str(), epoch);
+        let (transactions, mut places) = state.places();
+        let txn = transactions
+            .add_group(producer, now, &name, &mut places)
+            .map_err(|_| EosError::Fenced("a later epoch holds the id".to_owned()))?;
+        let taken = state.groups.commit_in(&name, (id, generation), txn, &offsets);
+        state.note(format!("{} takes {offsets:?} of generation {generation} into {txn}: {taken}", self.id));
+        if taken {
+            return Ok(());
+        }
+        state.count("offsets of another generation refused");
+        Err(EosError::Abort("the member is not of this generation".to_owned()))
+    }
+
+    fn commit_honestly(
+        &mut self,
+        positions: &[Position],
+        group: Option<(String, u64, i32)>,
+    ) -> Result<(), EosError> {
+        self.sim.wait("after produce, before flush").map_err(lost)?;
+        let half = self.buffer.len() / 2;
+        self.send(half);
+        self.sim.wait("in flush").map_err(lost)?;
+        self.send(usize::MAX);
+        self.refused()?;
+        let undelivered = self.sim.world.lock().fails(60);
+        if undelivered {
+            self.sim.world.lock().count("records not delivered");
+            return Err(EosError::Abort("records were not delivered".to_owned()));
+        }
+        if self.sim.world.lock().fails(120) {
+            self.sim.world.lock().count("no broker answers in flush");
+            return Err(EosError::Away("no broker answers".to_owned()));
+        }
+        self.sim.wait("after flush").map_err(lost)?;
+        if let Some(group) = group.filter(|_| !positions.is_empty()) {
+            self.send_offsets(positions, group)?;
+        }
+        self.sim.wait("after send_offsets").map_err(lost)?;
+        let ended = self.end();
+        if matches!(ended, Err(EosError::Unknown(_))) {
+            self.suspect = true;
+        }
+        self.sim.wait("after commit, before apply").map_err(lost)?;
+        ended
+    }
+}
+
+impl EosSession for SimSession {
+    type Group = (String, u64, i32);
+
+    fn begin(&mut self) -> Result<(), EosError> {
+        self.sim.wait("beginning a transaction").map_err(lost)?;
+        let mut state = self.sim.world.lock();
+        if self.epoch.is_none() {
+            self.epoch = Some(init(&mut state, &self.id));
+        }
+        self.planted.begin();
+        Ok(())
+    }
+
+    fn produce(&mut self, record: OutRecord<'_>) -> Result<(), EosError> {
+        self.produced_bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
+        let (mutant, sends) = {
+            let mut state = self.sim.world.lock();
+            (state.mutant, state.below(24) == 0)
+        };
+        let Some((value, headers)) = self.planted.of_record(mutant, &record) else { return Ok(()) };
+        let made = Record {
+            offset: 0,
+            key: Arc::from(record.key),
+            value: value.map(Arc::from),
+            headers: Arc::from(headers),
+            timestamp_ms: record.timestamp_ms,
+            txn: None,
+        };
+        let partition = record.partition.map_or(0, |partition| partition as i32);
+        self.buffer.push_back((record.topic.to_owned(), partition, made));
+        if sends {
+            self.sim.wait("mid-produce").map_err(lost)?;
+            let count = self.buffer.len();
+            self.send(count);
+            self.refused()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, positions: &[Position], group: Option<(String, u64, i32)>) -> Result<(), EosError> {
+        let done = self.commit_honestly(positions, group);
+        let mut state = self.sim.world.lock();
+        if done.is_ok()
+            && let (Some(checkpoint), Some((task, topic))) = (self.checkpoint, changelog_of(&self.id))
+            && let Some(process) = state.processes.get_mut(self.sim.me)
+        {
+            process.own_ends.insert((topic, task), checkpoint + 2);
+        }
+        match &done {
+            Err(EosError::Abort(_)) if state.is(Mutant::StateBeforeCommit) => {
+                self.refused = None;
+                let (id, epoch) = (self.id.clone(), self.epoch.unwrap_or_default());
+                let (transactions, mut places) = state.places();
+                let _ = transactions.end(&id, epoch, false);
+                transactions.finish(&id, &mut places);
+                Ok(())
+            }
+            Err(EosError::Unknown(_)) if state.is(Mutant::UnknownIsCommitted) => Ok(()),
+            _ => done,
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), EosError> {
+        self.suspect = true;
+        self.buffer.clear();
+        self.sim.wait("aborting").map_err(lost)?;
+        let mut state = self.sim.world.lock();
+        if state.fails(4) {
+            state.count("abort lost");
+            return Err(EosError::Unknown("the request was lost".to_owned()));
+        }
+        let (id, epoch) = (self.id.clone(), self.epoch.unwrap_or_default());
+        let ended = state.places().0.end(&id, epoch, false);
+        state.note(format!("{id} epoch {epoch} aborts: {ended:?}"));
+        Ok(())
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.suspect && !self.sim.world.lock().is(Mutant::SuspectKept)
+    }
+    fn produced_bytes(&self) -> u64 {
+        self.produced_bytes
+    }
+    fn checkpoint_offset(&self) -> Option<i64> {
+        self.checkpoint
+    }
+}
+
+/// The partition and the changelog of a task's transactional id, as in `sim.correlate.3`.
+fn changelog_of(id: &str) -> Option<(i32, String)> {
+    let (stage, task) = id.rsplit_once('.')?;
+    Some((task.parse().ok()?, format!("{stage}.changelog")))
+}
