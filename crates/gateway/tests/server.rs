@@ -3,8 +3,13 @@
 
 mod common;
 
-use common::{Client, MemoryLog, SECRET, gateway, posted, signed};
+use common::{Client, MemoryLog, SECRET, gateway as serving, posted, signed};
+use gateway::verify::stated::Terms;
+use gateway::verify::{Stated, Way};
+use gateway::{Hook, Proof};
+use model::Text;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,7 +18,7 @@ const BODY: &str = r#"{"ref":"refs/heads/main","sender":{"login":"jane","type":"
 #[test]
 fn what_is_proved_is_stored_without_people_and_then_answered_202() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let mut client = Client::to(&server);
     let answer = client.post("/v1/hooks/github", &signed(BODY), BODY);
     assert_eq!((answer.status, answer.body.as_str()), (202, "{\"status\":\"accepted\"}\n"));
@@ -32,7 +37,7 @@ fn what_is_proved_is_stored_without_people_and_then_answered_202() {
 #[test]
 fn a_known_delivery_is_answered_200_and_stored_once_and_one_that_was_not_acknowledged_is_taken_again() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let mut client = Client::to(&server);
     log.refusing.store(true, Ordering::SeqCst);
     let refused = client.post("/v1/hooks/github", &signed(BODY), BODY);
@@ -52,7 +57,7 @@ fn a_known_delivery_is_answered_200_and_stored_once_and_one_that_was_not_acknowl
 #[test]
 fn nothing_that_is_not_proved_is_stored_and_the_answer_says_what_to_do() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let mut client = Client::to(&server);
     let headers = signed(BODY);
     for (headers, body) in [
@@ -82,9 +87,36 @@ fn nothing_that_is_not_proved_is_stored_and_the_answer_says_what_to_do() {
 }
 
 #[test]
+fn a_signature_that_the_configuration_states_is_held_against_every_secret() {
+    let terms = Terms {
+        header: Some("X-Bot-Signature".to_owned()),
+        prefix: Some("sha256=".to_owned()),
+        ..Terms::default()
+    };
+    let way = Way::Stated(Arc::new(Stated::new(&terms).unwrap()));
+    let log = MemoryLog::new();
+    let server = serving(&log, |settings| {
+        let secrets = ["next", SECRET].map(|text| way.secret(text).unwrap()).to_vec();
+        let proof = Proof { way: way.clone(), secrets, topics: Vec::new() };
+        settings.hooks.insert("bot".to_owned(), Hook { source: Text::new("bot"), proof });
+    });
+    let header = |body: &str| signed(body).replace("x-hub-signature-256", "x-bot-signature");
+    let body = r#"{"id":7}"#;
+    for (headers, status) in [(header(body), 202), (header("{}"), 401), (signed(body), 401)] {
+        assert_eq!(Client::to(&server).post("/v1/hooks/bot", &headers, body).status, status, "{headers}");
+    }
+    let refused = Client::to(&server).post("/v1/hooks/bot", "x-bot-signature: sha1=00\r\n", body);
+    assert!(refused.body.contains("x-bot-signature is not of the form sha256=<hex>"), "{}", refused.body);
+    let kept = log.records();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].source.as_str(), kept[0].body.as_slice()), ("bot", body.as_bytes()));
+    server.stop();
+}
+
+#[test]
 fn what_is_no_json_is_answered_400_and_never_stored() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     for body in ["", " ", "jane", "{\"login\":\"jane\"", "{}{}", "\u{feff}", &"[".repeat(5_000)] {
         let answer = Client::to(&server).post("/v1/hooks/github", &signed(body), body);
         assert_eq!(answer.status, 400, "{body:.20}: {}", answer.body);
@@ -96,7 +128,7 @@ fn what_is_no_json_is_answered_400_and_never_stored() {
 #[test]
 fn bodies_have_a_limit_as_sent_and_unpacked() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let limit = model::raw::MAX_BODY_BYTES;
     let fitting = format!("\"{}\"", "x".repeat(limit - 2));
     assert_eq!(Client::to(&server).post("/v1/hooks/github", &signed(&fitting), &fitting).status, 202);
@@ -122,7 +154,7 @@ fn bodies_have_a_limit_as_sent_and_unpacked() {
 #[test]
 fn heads_have_a_limit() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let authorized = "authorization: Bearer t0ken\r\n";
     let many: String = (0..200).map(|at| format!("x-{at}: y\r\n")).collect();
     let long = format!("x-long: {}\r\n", "y".repeat(100_000));
@@ -140,7 +172,7 @@ fn heads_have_a_limit() {
 #[test]
 fn cloudevents_of_every_mode_go_to_their_sources() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |settings| {
+    let server = serving(&log, |settings| {
         settings.events = Some(common::proof("bearer", "t0ken"));
     });
     let mut client = Client::to(&server);
@@ -166,7 +198,7 @@ fn cloudevents_of_every_mode_go_to_their_sources() {
 #[test]
 fn a_hook_that_sends_too_much_is_told_to_wait_and_the_others_are_not() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |settings| settings.rate_per_s = 5);
+    let server = serving(&log, |settings| settings.rate_per_s = 5);
     let mut client = Client::to(&server);
     let bearer = "authorization: Bearer t0ken\r\n";
     let statuses: Vec<u16> = (0..20)
@@ -181,7 +213,7 @@ fn a_hook_that_sends_too_much_is_told_to_wait_and_the_others_are_not() {
 #[test]
 fn slow_senders_hold_nobody_up() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let slow: Vec<Client> = (0..200)
         .map(|at| {
             let mut client = Client::to(&server);
@@ -228,7 +260,7 @@ fn ten_thousand_connections_are_served() {
         println!("only {count} connections: the system allows {files} open files");
     }
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let started = Instant::now();
     // All are sent before the first answer is read: they are open at once.
     let mut clients: Vec<Client> = (0..count)
@@ -276,7 +308,7 @@ fn one_connection_too_many_is_closed_and_counted() {
 fn a_request_under_way_is_answered_when_the_gateway_stops() {
     let log = MemoryLog::new();
     log.slow.store(true, Ordering::SeqCst);
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let mut client = Client::to(&server);
     client.write(posted("/v1/hooks/github", &signed(BODY), BODY.len()).as_bytes());
     client.write(BODY.as_bytes());
@@ -292,7 +324,7 @@ fn a_request_under_way_is_answered_when_the_gateway_stops() {
 #[test]
 fn it_says_how_it_stands() {
     let log = MemoryLog::new();
-    let server = gateway(&log, |_| {});
+    let server = serving(&log, |_| {});
     let mut client = Client::to(&server);
     assert_eq!(client.get("/healthz").body, "ok\n");
     assert_eq!(client.get("/readyz").status, 200);

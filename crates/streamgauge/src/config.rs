@@ -8,6 +8,7 @@ mod file;
 pub mod gateway;
 pub mod keys;
 pub mod sources;
+mod verify;
 
 use crate::failure::wrong;
 use anyhow::Context;
@@ -189,7 +190,8 @@ impl Settings {
         choice(at, "privacy.people", file.privacy.people, &[("drop", ())])?;
         choice(at, "retain", file.retain, &[("all", ())])?;
         let bands = bands(at, file.reporting.bands.as_deref())?;
-        let mappings = sources::mappings(at, folder, file.sources)?;
+        let added = sources::sources(at, folder, file.sources)?;
+        let mappings = added.mappings;
         Ok(Self {
             definitions,
             stated: at.decides(),
@@ -200,7 +202,7 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
-            gateway: gateway::gateway(at, file.gateway, &mappings)?,
+            gateway: gateway::gateway(at, file.gateway, &mappings, &added.verified)?,
             kafka: connections::kafka(at, file.kafka, &mappings)?,
             mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,

@@ -1,5 +1,6 @@
 //! The keys that the configuration knows: for messages, and for the JSON Schema that editors read.
 
+use gateway::verify::stated::{ALGORITHMS, ENCODINGS};
 use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
 use model::event::{AuthorKind, Severity};
 
@@ -323,6 +324,55 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "A program that comes with Streamgauge [default, where no program is given: the source's name].",
+    ),
+    key(
+        "sources.*.verify.algorithm",
+        words(&ALGORITHMS),
+        "",
+        "How the signature of the source's deliveries is made [default: hmac-sha256]; token: the header shows the secret.",
+    ),
+    key(
+        "sources.*.verify.encoding",
+        words(&ENCODINGS),
+        "",
+        "How the signature is written [default: hex].",
+    ),
+    key(
+        "sources.*.verify.header",
+        Kind::Text,
+        "",
+        "The header that holds the signature. The hook /v1/hooks/NAME is there without asking for one.",
+    ),
+    key(
+        "sources.*.verify.prefix",
+        Kind::Text,
+        "",
+        "What stands before the signature in its header, as in sha256=; of several in one header each is looked at.",
+    ),
+    key(
+        "sources.*.verify.secret_env",
+        Kind::List,
+        "",
+        "Variables that hold the secrets; each is as good as the others, so that one can be changed without a gap.",
+    ),
+    key("sources.*.verify.secret_files", Kind::List, "", "Files that hold the secrets."),
+    key(
+        "sources.*.verify.signed",
+        Kind::Text,
+        "",
+        "What is signed, as in {timestamp}.{body}; {header:NAME} is another header [default: {body}].",
+    ),
+    key(
+        "sources.*.verify.timestamp_header",
+        Kind::Text,
+        "",
+        "The header that holds the signed time, which must be near to now.",
+    ),
+    key(
+        "sources.*.verify.timestamp_prefix",
+        Kind::Text,
+        "",
+        "What stands before the signed time, as in t=; without timestamp_header, in the signature's header.",
     ),
     key(
         "telemetry.listen",
