@@ -15,7 +15,7 @@ def sha: if type == "string" and test("^[0-9a-f]{40}$") then . else null end;
 if .Success == null or .Workspace == null then {drop: "event_not_used"}
 else
   "\(.Repo.VCSHost.Hostname? // "github.com")/\(.Repo.FullName)" as $repo
-  | (if .Directory // "" == "" then "." else .Directory end) as $directory
+  | (if (.Directory // "") == "" then "." else .Directory end) as $directory
   | (if .Success then "succeeded" else "failed" end) as $state
   | "atlantis:\($repo)#\(.Pull.Num)/\($directory)/\(.Workspace)/\(.Pull.HeadCommit // "" | .[0:12])" as $id
   | {
@@ -24,7 +24,7 @@ else
       occurred_at: $received_at,
       source: "atlantis",
       repo: $repo,
-      service: "atlantis:\(if .ProjectName // "" == "" then "\(.Repo.FullName)/\($directory)" else .ProjectName end)",
+      service: "atlantis:\(if (.ProjectName // "") == "" then "\(.Repo.FullName)/\($directory)" else .ProjectName end)",
       deployment: {
         deployment_id: $id,
         environment: .Workspace,
@@ -32,7 +32,7 @@ else
         state: $state,
         finished_at: $received_at,
         trigger: "manual",
-        change_ref: (if .Pull.URL // "" == "" then null else .Pull.URL end)
+        change_ref: (if (.Pull.URL // "") == "" then null else .Pull.URL end)
       }
     }
 end

@@ -11,7 +11,7 @@
 
 {Initializing: "running", Progressing: "running", Promoting: "running", Finalising: "running", Waiting: "running", WaitingPromotion: "running", Succeeded: "succeeded", Initialized: "succeeded", Failed: "failed"}[.phase] as $state
 | if $state == null then {drop: "phase_not_used"}
-  elif .checksum // "" == "" then error("`checksum` is missing, by which rollouts are told apart: a newer Flagger sends it")
+  elif (.checksum // "") == "" then error("`checksum` is missing, by which rollouts are told apart: a newer Flagger sends it")
   else
     "flagger:\(.namespace)/\(.name)/\(.checksum)" as $id
     | (.metadata.timestamp | frommillis) as $at

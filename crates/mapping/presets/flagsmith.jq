@@ -15,7 +15,7 @@ def value: if . == null then null else (if .enabled then "on" else "off" end) + 
     .data
     | (.new_state // .previous_state) as $state
     | if $state == null then error("neither `data.new_state` nor `data.previous_state` is there")
-      elif $state.identity // $state.identity_identifier // "" != "" then {drop: "identity_not_used"}
+      elif ($state.identity // $state.identity_identifier) != null then {drop: "identity_not_used"}
       else
         {
           id: "flagsmith:\($state.environment.id)/\($state.feature.id):\(.timestamp)",

@@ -24,10 +24,10 @@ else
         deployment: {
           deployment_id: $id,
           environment: .stage,
-          part: (if .region // "" == "" then null else .region end),
+          part: (if (.region // "") == "" then null else .region end),
           sha: (if .sha // "" | test("^[0-9a-f]{40}$") then .sha else null end),
           state: .state,
-          started_at: (if .started_at // "" == "" then null else .started_at end),
+          started_at: (if (.started_at // "") == "" then null else .started_at end),
           finished_at: .finished_at
         }
       }

@@ -13,14 +13,14 @@ if .template != "streamgauge.splunk_on_call.v1" then
 else
   .incident
   | if [.state] | any(. == "open" or . == "acknowledged" or . == "resolved") | not then error("field `incident.state` has the unknown value \(.state)")
-    elif .id // "" == "" then error("field `incident.id` is empty")
+    elif (.id // "") == "" then error("field `incident.id` is empty")
     else
       {
         id: "splunk_on_call:\(.id):\(.state)",
         type: "incident",
         occurred_at: $received_at,
         source: "splunk_on_call",
-        service: (if .routing_key // "" == "" then null else "splunk_on_call:\(.routing_key)" end),
+        service: (if (.routing_key // "") == "" then null else "splunk_on_call:\(.routing_key)" end),
         incident: {
           incident_id: "splunk_on_call:\(.id)",
           state: .state,

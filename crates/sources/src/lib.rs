@@ -23,6 +23,7 @@ mod dockerhub;
 mod encoding;
 mod environment;
 mod facts;
+mod flagd;
 mod flux;
 mod forge;
 mod git;
@@ -42,9 +43,11 @@ mod message;
 mod node;
 mod object;
 mod opsgenie;
+mod otlp;
 mod pagerduty;
 mod person;
 pub mod privacy;
+mod prometheus;
 mod purl;
 mod record;
 mod repository;
@@ -188,6 +191,7 @@ pub const SOURCES: &[Source] = &[
     Source { name: "circleci", read: circleci::read, facts: &circleci::FACTS },
     Source { name: "datadog", read: datadog::read, facts: &datadog::FACTS },
     Source { name: "dockerhub", read: dockerhub::read, facts: &dockerhub::FACTS },
+    Source { name: "flagd", read: flagd::read, facts: &flagd::FACTS },
     Source { name: "flux", read: flux::read, facts: &flux::FACTS },
     Source { name: "ghcr", read: github::read, facts: &github::package::FACTS },
     Source { name: "git", read: git::read, facts: &git::FACTS },
@@ -202,7 +206,9 @@ pub const SOURCES: &[Source] = &[
     Source { name: "kubernetes", read: kubernetes::read, facts: &kubernetes::FACTS },
     Source { name: "launchdarkly", read: launchdarkly::read, facts: &launchdarkly::FACTS },
     Source { name: "opsgenie", read: opsgenie::read, facts: &opsgenie::FACTS },
+    Source { name: "otlp", read: otlp::read, facts: &otlp::FACTS },
     Source { name: "pagerduty", read: pagerduty::read, facts: &pagerduty::FACTS },
+    Source { name: "prometheus", read: prometheus::read, facts: &prometheus::FACTS },
     Source { name: "sarif", read: sarif::read, facts: &sarif::FACTS },
     Source { name: "sentry", read: sentry::read, facts: &sentry::FACTS },
     Source { name: "servicenow", read: servicenow::read, facts: &servicenow::FACTS },

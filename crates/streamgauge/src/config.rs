@@ -7,6 +7,7 @@ pub mod connections;
 mod file;
 pub mod gateway;
 pub mod keys;
+pub mod prometheus;
 pub mod sources;
 mod verify;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub mappings: ::sources::Mappings,
     /// `gateway`: which hooks there are.
     pub gateway: gateway::GatewayConfig,
+    /// `prometheus`: which objectives are asked for; `None`: none.
+    pub prometheus: Option<prometheus::Prometheus>,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -203,6 +206,7 @@ impl Settings {
             },
             bands,
             gateway: gateway::gateway(at, file.gateway, &mappings, &added.verified)?,
+            prometheus: prometheus::prometheus(at, file.prometheus)?,
             kafka: connections::kafka(at, file.kafka, &mappings)?,
             mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,

@@ -63,7 +63,11 @@ pub fn measure() -> Option<Value> {
     let mut hooks = GatewaySettings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     hooks.rate_per_s = 10_000_000;
     let github = scheme("github").unwrap();
-    let proof = Proof { way: Way::Scheme(github), secrets: vec![(github.secret)(SECRET).unwrap()], topics: Vec::new() };
+    let proof = Proof {
+        way: Way::Scheme(github),
+        secrets: vec![(github.secret)(SECRET).unwrap()],
+        topics: Vec::new(),
+    };
     hooks.hooks.insert("github".to_owned(), Hook { source: Text::new("github"), proof });
     let log = Arc::new(TopicLog(AcknowledgedSender::new(&settings).unwrap()));
     let pages = Pages { metrics: Arc::new(|_| String::new()), metrics_type: "text/plain" };

@@ -90,7 +90,8 @@ impl Message {
         if !topics.contains(&self.topic_arn) {
             return Err(untrusted("the topic is none of the hook's `topics`"));
         }
-        let form = Refused::Form { what: "Timestamp".into(), form: "a time as in 2026-01-31T09:30:00.000Z".into() };
+        let form =
+            Refused::Form { what: "Timestamp".into(), form: "a time as in 2026-01-31T09:30:00.000Z".into() };
         let sent = Timestamp::parse(&self.timestamp).map_err(|_| form)?;
         recent(sent.micros().div_euclid(1_000_000), now_s, SNS_WITHIN_S)
     }
@@ -161,7 +162,7 @@ impl Message {
         let signature = base64::decode(&self.signature).ok_or(form)?;
         UnparsedPublicKey::new(parameters, &certificate.key)
             .verify(self.signed().as_bytes(), &signature)
-            .map_err(|_| Refused::Mismatch("Signature"))
+            .map_err(|_| Refused::Mismatch("Signature".into()))
     }
 }
 

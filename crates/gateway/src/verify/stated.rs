@@ -222,7 +222,8 @@ impl Stated {
 impl SignedTime {
     /// The time's text, where the delivery has one.
     fn of<'a>(&self, delivery: &Delivery<'a>) -> Result<&'a str, Refused> {
-        let found = items(delivery.value(&self.header)?).find_map(|item| item.strip_prefix(self.prefix.as_str()));
+        let found =
+            items(delivery.value(&self.header)?).find_map(|item| item.strip_prefix(self.prefix.as_str()));
         found.map(str::trim).ok_or_else(|| self.form())
     }
 
@@ -261,7 +262,9 @@ fn parts(template: &str) -> Result<Vec<Part>, Mistake> {
             ("timestamp", _) => Part::Timestamp,
             (_, Some(header)) => Part::Header(name("signed", header)?),
             _ => {
-                return Err(mistake(format!("{{{word}}} is none of {{body}}, {{timestamp}} and {{header:NAME}}")));
+                return Err(mistake(format!(
+                    "{{{word}}} is none of {{body}}, {{timestamp}} and {{header:NAME}}"
+                )));
             }
         });
         rest = after;
@@ -317,7 +320,8 @@ mod tests {
     const NOW_S: i64 = 1_700_000_000;
 
     fn terms(pairs: &[(&str, &str)]) -> Terms {
-        let term = |key: &str| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
+        let term =
+            |key: &str| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
         Terms {
             header: term("header"),
             algorithm: term("algorithm"),
@@ -359,8 +363,7 @@ mod tests {
             for encoding in ENCODINGS {
                 let stated = stated(&[("header", "X-Sign"), ("algorithm", word), ("encoding", encoding)]);
                 let bytes = mac(algorithm, "one", BODY);
-                let signature =
-                    if encoding == "hex" { hex::lower(&bytes) } else { base64::encode(&bytes) };
+                let signature = if encoding == "hex" { hex::lower(&bytes) } else { base64::encode(&bytes) };
                 let headers = [("x-sign", signature.as_str())];
                 assert_eq!(said(&stated, &headers, BODY, &["one"]), Ok(()), "{word} {encoding}");
                 let refused = Err(Refused::Mismatch("x-sign".into()));
@@ -376,8 +379,11 @@ mod tests {
         let stated = stated(&[("header", "X-Sign"), ("prefix", "v1=")]);
         let signature = hex::lower(&mac(hmac::HMAC_SHA256, "new", BODY));
         for secrets in [["old", "new"], ["new", "old"]] {
-            for value in [format!("v1={signature}"), format!("v0=00,v1=00, v1={signature}"), format!("v1=00 v1={signature}")]
-            {
+            for value in [
+                format!("v1={signature}"),
+                format!("v0=00,v1=00, v1={signature}"),
+                format!("v1=00 v1={signature}"),
+            ] {
                 assert_eq!(said(&stated, &[("x-sign", &value)], BODY, &secrets), Ok(()), "{value}");
             }
         }
@@ -425,14 +431,18 @@ mod tests {
             let signature = hex::lower(&mac(hmac::HMAC_SHA256, "s", &format!("7.{time}:{BODY}")));
             let value = format!("t={time},v1={signature}");
             let within = said(&here, &[("x-sign", &value), ("x-id", "7")], BODY, &["s"]);
-            let apart = said(&beside, &[("x-sign", &signature), ("x-time", time), ("x-id", "7")], BODY, &["s"]);
+            let apart =
+                said(&beside, &[("x-sign", &signature), ("x-time", time), ("x-id", "7")], BODY, &["s"]);
             assert_eq!(within, apart, "{time}");
             assert_eq!(within.is_ok(), is_recent, "{time}: {within:?}");
             let stale = matches!(within, Ok(()) | Err(Refused::Stale { .. }));
             assert!(stale, "{within:?}");
             let other = said(&here, &[("x-sign", &value), ("x-id", "8")], BODY, &["s"]);
             assert_eq!(other, Err(Refused::Mismatch("x-sign".into())));
-            assert_eq!(said(&here, &[("x-sign", &value)], BODY, &["s"]), Err(Refused::Missing("x-id".into())));
+            assert_eq!(
+                said(&here, &[("x-sign", &value)], BODY, &["s"]),
+                Err(Refused::Missing("x-id".into()))
+            );
         }
         let signature = hex::lower(&mac(hmac::HMAC_SHA256, "s", &format!("7.noon:{BODY}")));
         let told = said(&beside, &[("x-sign", &signature), ("x-time", "noon"), ("x-id", "7")], BODY, &["s"]);
@@ -444,7 +454,11 @@ mod tests {
         for (pairs, key, says) in [
             (&[][..], "header", "is missing"),
             (&[("header", "X Sign")], "header", "\"X Sign\" is no header's name"),
-            (&[("header", "x"), ("algorithm", "md5")], "algorithm", "\"md5\" is not one of hmac-sha1, hmac-sha256"),
+            (
+                &[("header", "x"), ("algorithm", "md5")],
+                "algorithm",
+                "\"md5\" is not one of hmac-sha1, hmac-sha256",
+            ),
             (&[("header", "x"), ("encoding", "base32")], "encoding", "\"base32\" is not one of hex, base64"),
             (&[("header", "x"), ("signed", "{bodey}")], "signed", "{bodey} is none of {body}"),
             (&[("header", "x"), ("signed", "{body")], "signed", "no closing brace"),
@@ -455,7 +469,11 @@ mod tests {
             (&[("header", "x"), ("timestamp_header", "t")], "timestamp_header", "is not signed"),
             (&[("header", "x"), ("timestamp_prefix", "t=")], "timestamp_prefix", "is not signed"),
             (&[("header", "x"), ("timestamp_prefix", "")], "timestamp_prefix", "it is empty"),
-            (&[("header", "x"), ("algorithm", "token"), ("encoding", "hex")], "encoding", "a token signs nothing"),
+            (
+                &[("header", "x"), ("algorithm", "token"), ("encoding", "hex")],
+                "encoding",
+                "a token signs nothing",
+            ),
         ] {
             let mistake = Stated::new(&terms(pairs)).unwrap_err();
             assert_eq!(mistake.key, key, "{mistake:?}");

@@ -268,6 +268,7 @@ pub const PERSONAL: &[Personal] = &[
     Personal { source: "circleci", prose: &["subject"], ..NONE },
     Personal { source: "datadog", ..NONE },
     Personal { source: "dockerhub", prose: &["full_description"], ..NONE },
+    Personal { source: "flagd", ..NONE },
     Personal { source: "flux", kept: &["message"], ..NONE },
     Personal { source: "ghcr", word: text::by_suffix, ..NONE },
     Personal { source: "git", ..NONE },
@@ -294,7 +295,10 @@ pub const PERSONAL: &[Personal] = &[
     Personal { source: "kubernetes", kept: &["message"], ..NONE },
     Personal { source: "launchdarkly", people: &["_maintainer"], ..NONE },
     Personal { source: "opsgenie", people: &["recipients"], ..NONE },
+    // Only what is read is kept of its records: `otlp::reduced`.
+    Personal { source: "otlp", ..NONE },
     Personal { source: "pagerduty", people: &["agent"], ..NONE },
+    Personal { source: "prometheus", ..NONE },
     Personal { source: "sarif", ..NONE },
     Personal { source: "sentry", ..NONE },
     Personal { source: "servicenow", people: &["caller"], ..NONE },

@@ -142,7 +142,10 @@ mod tests {
             ("https://jane@bitbucket.org/acme/shop.git", "https://bitbucket.org/acme/shop.git"),
             ("git@github.com:acme/shop.git", "git@github.com:acme/shop.git"),
             ("https://bot:ghp_0a1b@github.com/acme/shop", "https://github.com/acme/shop"),
-            ("see https://git:t!@gitlab:8443/acme and a@acme.com", "see https://gitlab:8443/acme and [address]"),
+            (
+                "see https://git:t!@gitlab:8443/acme and a@acme.com",
+                "see https://gitlab:8443/acme and [address]",
+            ),
             ("jdbc:postgresql://app:p@db.acme.com:5432/shop", "jdbc:postgresql://db.acme.com:5432/shop"),
             ("http://a.acme.com:80/x@acme.com", "http://a.acme.com:80/[address]"),
             ("ssh://git@github.com/acme/shop", "ssh://git@github.com/acme/shop"),

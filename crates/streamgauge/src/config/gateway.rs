@@ -100,7 +100,9 @@ pub fn gateway(
     let mut hooks = hooks.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     for (source, verify) in verified {
         if source == "events" {
-            return Err(at.error(&verify.key, "/v1/hooks/events is no hook's address: give the source another name"));
+            return Err(
+                at.error(&verify.key, "/v1/hooks/events is no hook's address: give the source another name")
+            );
         }
         let asked = hooks.values().any(|hook| hook.source.as_ref() == Some(source));
         if !asked && !hooks.contains_key(source) {
@@ -118,7 +120,9 @@ pub fn gateway(
         rate_per_s: positive("gateway.rate", file.rate, RATE_PER_S)?,
         connections: positive("gateway.max_connections", file.max_connections, CONNECTIONS as u32)? as usize,
         hooks,
-        events: stated.then(|| configured(at, "gateway.events".to_owned(), None, file.events, None)).transpose()?,
+        events: stated
+            .then(|| configured(at, "gateway.events".to_owned(), None, file.events, None))
+            .transpose()?,
     })
 }
 

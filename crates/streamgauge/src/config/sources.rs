@@ -38,7 +38,11 @@ pub struct AddedSources {
 /// # Errors
 /// Exit code 2: names that are taken or no names, unknown presets and zones, files that cannot be read, mistakes in a
 /// program with line and column, and in how its records are proved.
-pub fn sources(at: &Origins, folder: &Path, file: BTreeMap<String, SourceFile>) -> anyhow::Result<AddedSources> {
+pub fn sources(
+    at: &Origins,
+    folder: &Path,
+    file: BTreeMap<String, SourceFile>,
+) -> anyhow::Result<AddedSources> {
     if file.len() > MAX_SOURCES {
         return Err(at.error("sources", format!("{} are more than {MAX_SOURCES}", file.len())));
     }

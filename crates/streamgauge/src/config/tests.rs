@@ -167,16 +167,26 @@ fn a_source_says_how_its_deliveries_are_signed_and_has_a_hook_of_its_name() {
     let scheme = "[gateway.hooks.bot]\nscheme = \"bearer\"";
     assert_eq!(ways(scheme), [of("bot", "bearer", "gateway.hooks.bot")]);
     for (keys, says) in [
-        ("algorithm = \"md5\"", "s.toml:4:1: `sources.a.verify.algorithm`: \"md5\" is not one of hmac-sha1, "),
+        (
+            "algorithm = \"md5\"",
+            "s.toml:4:1: `sources.a.verify.algorithm`: \"md5\" is not one of hmac-sha1, ",
+        ),
         ("encoding = \"b64\"", "s.toml:4:1: `sources.a.verify.encoding`: \"b64\" is not one of hex, base64"),
-        ("signed = \"{timestamp}{body}\"", "s.toml:4:1: `sources.a.verify.signed`: {timestamp} is signed, but"),
+        (
+            "signed = \"{timestamp}{body}\"",
+            "s.toml:4:1: `sources.a.verify.signed`: {timestamp} is signed, but",
+        ),
         ("head = \"x\"", "s.toml:4:1: unknown key `sources.a.verify.head`"),
         ("prefix = \"x\"", "s.toml:3:12: `sources.a.verify`: no secret is named: set secret_files"),
     ] {
         let text = format!("[sources.a]\nmap = '.'\n[sources.a.verify]\n{keys}\nheader = \"X-Sign\"");
         check_error(&text, &[], says);
     }
-    check_error("[sources.a]\nmap = '.'\nverify.prefix = \"x\"", &[], "`sources.a.verify.header`: it says which");
+    check_error(
+        "[sources.a]\nmap = '.'\nverify.prefix = \"x\"",
+        &[],
+        "`sources.a.verify.header`: it says which",
+    );
     check_error(
         "[gateway.hooks.a]\n[sources.a]\nmap = '.'",
         &[],

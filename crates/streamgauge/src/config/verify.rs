@@ -48,7 +48,8 @@ pub fn verify(at: &Origins, key: String, file: VerifyFile) -> anyhow::Result<Ver
         timestamp_header: file.timestamp_header,
         timestamp_prefix: file.timestamp_prefix,
     };
-    let stated = Stated::new(&terms).map_err(|mistake| at.error(&format!("{key}.{}", mistake.key), mistake.what))?;
+    let stated =
+        Stated::new(&terms).map_err(|mistake| at.error(&format!("{key}.{}", mistake.key), mistake.what))?;
     if file.secret_env.0.is_empty() && file.secret_files.0.is_empty() {
         let what = "no secret is named: set secret_files, or secret_env with the names of variables";
         return Err(at.error(&key, what));

@@ -99,7 +99,8 @@ fn every_stage_says_soon_that_its_brokers_were_killed_and_the_tables_become_righ
         |bench, running| {
             bench.cluster.kill(1).unwrap();
             // The second is what a stage says whose time was up before its client had been refused once.
-            let named = |said: &str| said.contains("refuses connections") || said.contains("answers no request");
+            let named =
+                |said: &str| said.contains("refuses connections") || said.contains("answers no request");
             said_by_all(running, SAID_WITHIN, named);
         },
         |bench| bench.cluster.restart(1).unwrap(),
