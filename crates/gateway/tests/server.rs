@@ -3,22 +3,22 @@
 
 mod common;
 
-use common::{Client, MemoryLog, SECRET, gateway as serving, posted, signed};
-use gateway::verify::stated::Terms;
-use gateway::verify::{Stated, Way};
-use gateway::{Hook, Proof};
+use common::{Client, MemoryLog, SECRET, gateway, posted, signed};
 use model::Text;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use streamgauge_gateway::verify::stated::Terms;
+use streamgauge_gateway::verify::{Stated, Way};
+use streamgauge_gateway::{Hook, Proof};
 
 const BODY: &str = r#"{"ref":"refs/heads/main","sender":{"login":"jane","type":"User"}}"#;
 
 #[test]
 fn what_is_proved_is_stored_without_people_and_then_answered_202() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let mut client = Client::to(&server);
     let answer = client.post("/v1/hooks/github", &signed(BODY), BODY);
     assert_eq!((answer.status, answer.body.as_str()), (202, "{\"status\":\"accepted\"}\n"));
@@ -37,7 +37,7 @@ fn what_is_proved_is_stored_without_people_and_then_answered_202() {
 #[test]
 fn a_known_delivery_is_answered_200_and_stored_once_and_one_that_was_not_acknowledged_is_taken_again() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let mut client = Client::to(&server);
     log.refusing.store(true, Ordering::SeqCst);
     let refused = client.post("/v1/hooks/github", &signed(BODY), BODY);
@@ -57,7 +57,7 @@ fn a_known_delivery_is_answered_200_and_stored_once_and_one_that_was_not_acknowl
 #[test]
 fn nothing_that_is_not_proved_is_stored_and_the_answer_says_what_to_do() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let mut client = Client::to(&server);
     let headers = signed(BODY);
     for (headers, body) in [
@@ -95,7 +95,7 @@ fn a_signature_that_the_configuration_states_is_held_against_every_secret() {
     };
     let way = Way::Stated(Arc::new(Stated::new(&terms).unwrap()));
     let log = MemoryLog::new();
-    let server = serving(&log, |settings| {
+    let server = gateway(&log, |settings| {
         let secrets = ["next", SECRET].map(|text| way.secret(text).unwrap()).to_vec();
         let proof = Proof { way: way.clone(), secrets, topics: Vec::new() };
         settings.hooks.insert("bot".to_owned(), Hook { source: Text::new("bot"), proof });
@@ -116,7 +116,7 @@ fn a_signature_that_the_configuration_states_is_held_against_every_secret() {
 #[test]
 fn what_is_no_json_is_answered_400_and_never_stored() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     for body in ["", " ", "jane", "{\"login\":\"jane\"", "{}{}", "\u{feff}", &"[".repeat(5_000)] {
         let answer = Client::to(&server).post("/v1/hooks/github", &signed(body), body);
         assert_eq!(answer.status, 400, "{body:.20}: {}", answer.body);
@@ -128,7 +128,7 @@ fn what_is_no_json_is_answered_400_and_never_stored() {
 #[test]
 fn bodies_have_a_limit_as_sent_and_unpacked() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let limit = model::raw::MAX_BODY_BYTES;
     let fitting = format!("\"{}\"", "x".repeat(limit - 2));
     assert_eq!(Client::to(&server).post("/v1/hooks/github", &signed(&fitting), &fitting).status, 202);
@@ -154,7 +154,7 @@ fn bodies_have_a_limit_as_sent_and_unpacked() {
 #[test]
 fn heads_have_a_limit() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let authorized = "authorization: Bearer t0ken\r\n";
     let many: String = (0..200).map(|at| format!("x-{at}: y\r\n")).collect();
     let long = format!("x-long: {}\r\n", "y".repeat(100_000));
@@ -172,7 +172,7 @@ fn heads_have_a_limit() {
 #[test]
 fn cloudevents_of_every_mode_go_to_their_sources() {
     let log = MemoryLog::new();
-    let server = serving(&log, |settings| {
+    let server = gateway(&log, |settings| {
         settings.events = Some(common::proof("bearer", "t0ken"));
     });
     let mut client = Client::to(&server);
@@ -198,7 +198,7 @@ fn cloudevents_of_every_mode_go_to_their_sources() {
 #[test]
 fn a_hook_that_sends_too_much_is_told_to_wait_and_the_others_are_not() {
     let log = MemoryLog::new();
-    let server = serving(&log, |settings| settings.rate_per_s = 5);
+    let server = gateway(&log, |settings| settings.rate_per_s = 5);
     let mut client = Client::to(&server);
     let bearer = "authorization: Bearer t0ken\r\n";
     let statuses: Vec<u16> = (0..20)
@@ -213,7 +213,7 @@ fn a_hook_that_sends_too_much_is_told_to_wait_and_the_others_are_not() {
 #[test]
 fn slow_senders_hold_nobody_up() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let slow: Vec<Client> = (0..200)
         .map(|at| {
             let mut client = Client::to(&server);
@@ -260,7 +260,7 @@ fn ten_thousand_connections_are_served() {
         println!("only {count} connections: the system allows {files} open files");
     }
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let started = Instant::now();
     // All are sent before the first answer is read: they are open at once.
     let mut clients: Vec<Client> = (0..count)
@@ -308,7 +308,7 @@ fn one_connection_too_many_is_closed_and_counted() {
 fn a_request_under_way_is_answered_when_the_gateway_stops() {
     let log = MemoryLog::new();
     log.slow.store(true, Ordering::SeqCst);
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let mut client = Client::to(&server);
     client.write(posted("/v1/hooks/github", &signed(BODY), BODY.len()).as_bytes());
     client.write(BODY.as_bytes());
@@ -324,7 +324,7 @@ fn a_request_under_way_is_answered_when_the_gateway_stops() {
 #[test]
 fn it_says_how_it_stands() {
     let log = MemoryLog::new();
-    let server = serving(&log, |_| {});
+    let server = gateway(&log, |_| {});
     let mut client = Client::to(&server);
     assert_eq!(client.get("/healthz").body, "ok\n");
     assert_eq!(client.get("/readyz").status, 200);
