@@ -241,9 +241,9 @@ impl SignedTime {
     }
 }
 
-/// What a header may mean: itself, or one of several things with commas or spaces between them.
+/// What a header may mean: one of several things with commas or spaces between them, or itself.
 fn items(value: &str) -> impl Iterator<Item = &str> {
-    std::iter::once(value).chain(value.split(',').map(str::trim)).chain(value.split_whitespace())
+    value.split(',').map(str::trim).chain(value.split_whitespace()).chain(std::iter::once(value))
 }
 
 /// Takes what is signed apart.

@@ -52,13 +52,14 @@ fn kind(kind: AuthorKind) -> &'static str {
     }
 }
 
-/// What a source reads out of prose: that it is a merge's message, what it reverts, and the word `hotfix`.
+/// What a source reads out of prose: that it is a merge's message, what it reverts, the word `hotfix`, and pages.
 pub(super) fn essence(prose: &str) -> String {
     let merge = message::merge_form(prose).map(str::to_owned);
     let reverts = message::reverts(prose).into_iter().flatten();
     let reverts = reverts.map(|sha| format!("{} {sha}", message::REVERTS));
     let hotfix = message::is_hotfix(prose).map(|_| "hotfix".to_owned());
-    merge.into_iter().chain(reverts).chain(hotfix).collect::<Vec<_>>().join("\n")
+    let pages = message::pages(prose).map(|page| format!("{}{page}", message::PAGE));
+    merge.into_iter().chain(reverts).chain(hotfix).chain(pages).collect::<Vec<_>>().join("\n")
 }
 
 /// The text without e-mail addresses, and without the account before the host of a URL, nor its password.

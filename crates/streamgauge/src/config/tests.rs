@@ -195,6 +195,24 @@ fn a_source_says_how_its_deliveries_are_signed_and_has_a_hook_of_its_name() {
 }
 
 #[test]
+fn objectives_are_read_and_a_mistake_in_one_is_named_with_its_place() {
+    let slo = "[prometheus]\nurl = \"http://p:9090/\"\n[prometheus.slos.up]\nservice = \"a\"\ngood = \"x\"\n";
+    let read_slo =
+        |more: &str| read(&format!("{slo}{more}"), &[]).map(|settings| settings.prometheus.unwrap());
+    let prometheus = read_slo("total = \"y\"").unwrap();
+    assert_eq!(prometheus.url, "http://p:9090");
+    assert_eq!(prometheus.objectives["up"].every, Span::from_minutes(5));
+    check_error(slo, &[], "s.toml:3:18: `prometheus.slos.up`: `total` is missing");
+    check_error(
+        &format!("{slo}total = \"y\"\nevery = \"10s\""),
+        &[],
+        "s.toml:7:1: `prometheus.slos.up.every`",
+    );
+    check_error("[prometheus.slos.up]\nservice = \"a\"", &[], "set prometheus.url");
+    assert!(read("", &[]).unwrap().prometheus.is_none());
+}
+
+#[test]
 fn secrets_of_hooks_come_from_files_and_are_shown_nowhere() {
     let file = std::env::temp_dir().join(format!("streamgauge-hook-{}", std::process::id()));
     std::fs::write(&file, "hunter2\n").unwrap();
