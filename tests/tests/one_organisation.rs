@@ -222,6 +222,27 @@ fn correction() -> Delivery {
     Delivery::new("canonical", &[], body, "12:00:00")
 }
 
+/// A tag, and a tool of the organisation's own that knows nothing but a version.
+fn cart() -> Vec<Delivery> {
+    let commit = json!({"id": sha('7'), "message": "Release", "timestamp": at("11:00:00"),
+        "author": {"name": "Jane Roe"}, "added": [], "modified": ["a"], "removed": []});
+    let tag = json!({
+        "ref": "refs/tags/v2.0.0", "before": sha('0'), "after": sha('7'), "forced": false, "commits": [],
+        "head_commit": commit, "repository": {"id": 2, "full_name": "acme/cart", "html_url": "https://github.com/acme/cart",
+            "default_branch": "main", "pushed_at": millis("11:10:00") / 1_000},
+        "pusher": {"name": "jroe"}, "sender": {"login": "jroe", "type": "User"},
+    });
+    let deployed = json!({
+        "id": "shipit:9", "type": "deployment", "occurred_at": at("11:30:00"), "observed_at": at("11:30:00"),
+        "source": "shipit", "service": "cart", "deployment": {"deployment_id": "shipit:9", "environment": "production",
+            "version": "2.0.0", "state": "succeeded", "started_at": at("11:29:00"), "finished_at": at("11:30:00")},
+    });
+    vec![
+        Delivery::new("github", &[("x-github-event", "push")], tag, "11:10:00"),
+        Delivery::new("canonical", &[], deployed, "11:30:00"),
+    ]
+}
+
 /// The GitLab project's push and deployment, and the Jenkins job that did it.
 fn shop() -> Vec<Delivery> {
     let clone = json!("https://gitlab.example.com/acme/retail/shop.git");
@@ -269,6 +290,7 @@ fn deliveries() -> Vec<Delivery> {
         correction(),
     ];
     all.extend(shop());
+    all.extend(cart());
     all
 }
 
@@ -291,6 +313,7 @@ fn organisation() -> CatalogModel {
                 &["argocd"],
             ),
             service("shop", &[SHOP], &["jenkins:ops/deploy-shop-prod", "flag:basket"], &["gitlab"]),
+            service("cart", &["github.com/acme/cart"], &[], &["shipit"]),
             service("network", &[], &["terraform:acme-org/network-prod"], &["terraform"]),
         ],
         ..CatalogModel::default()
@@ -322,7 +345,7 @@ fn a_rollout_that_three_tools_report_counts_once_by_the_catalog_s_rule() {
     );
     holds(told.step("service:shop", "deployment_frequency", "7d", day), json!({"value": 1}));
     holds(told.step("service:network", "deployment_frequency", "7d", day), json!({"value": 1}));
-    holds(told.step("org:default", "deployment_frequency", "7d", day), json!({"value": 4}));
+    holds(told.step("org:default", "deployment_frequency", "7d", day), json!({"value": 5}));
     // A controller set off both syncs.
     holds(told.step("service:checkout", "automated_rate", "7d", day), json!({"value": 1, "samples": 2}));
 }
@@ -339,6 +362,14 @@ fn an_image_s_digest_leads_to_its_commit_and_so_to_the_lead_times() {
     holds(step, json!({"value": 3_300, "p90": 3_600, "mean": 2_700, "samples": 3}));
     // Terraform's runs name no commit.
     holds(told.deployment("terraform:run-FwnENkvDnrpyFC7M"), json!({"changes": null}));
+}
+
+#[test]
+fn a_version_leads_to_its_tag_and_so_to_the_commit() {
+    let told = told();
+    holds(told.deployment("shipit:9"), json!({"version": "2.0.0", "commit_sha": sha('7'), "changes": 1}));
+    // 11:00:00 to 11:30:00.
+    assert_eq!(told.changes("cart")[sha('7').as_str()]["lead_time_s"], 1_800);
 }
 
 #[test]
@@ -450,16 +481,16 @@ fn every_delivery_three_times_in_any_order_leaves_the_tables_of_the_story_told_o
 #[test]
 fn a_renamed_repository_s_dated_alias_joins_what_was_told_under_both_names() {
     let mut renamed = deliveries();
-    renamed[0] = github_push("acme/cart", '0', &[('1', "08:00:20")], "08:05:00");
+    renamed[0] = github_push("acme/till", '0', &[('1', "08:00:20")], "08:05:00");
     let body = json!({
-        "action": "renamed", "changes": {"repository": {"name": {"from": "cart"}}},
+        "action": "renamed", "changes": {"repository": {"name": {"from": "till"}}},
         "repository": {"id": 1, "name": "checkout", "full_name": "acme/checkout", "html_url": "https://github.com/acme/checkout",
             "updated_at": at("08:30:00"), "owner": {"login": "acme", "type": "Organization"}},
         "sender": {"login": "jroe", "type": "User"},
     });
     renamed.push(Delivery::new("github", &[("x-github-event", "repository")], body, "08:30:00"));
     let told = events(&renamed[renamed.len() - 1..]);
-    assert_eq!(told[0]["repository"], json!({"action": "renamed", "from": "github.com/acme/cart"}));
+    assert_eq!(told[0]["repository"], json!({"action": "renamed", "from": "github.com/acme/till"}));
     // The alias as the event gives it.
     let alias = format!(
         "[[renames]]\nfrom = {}\nto = {}\nat = {}\n",

@@ -65,7 +65,7 @@ mod unleash;
 
 pub use facts::{FEEDS, Facts, Feed, SHARED_DROP, feed};
 pub use mapped::{Mapped, Mappings};
-use model::event::DeliveryEvent;
+use model::event::{Artifact, DeliveryEvent, EventBody};
 use model::raw::{MAX_BODY_BYTES, RawRecord};
 use model::{Span, Text};
 
@@ -281,7 +281,26 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if events.is_empty() {
         return Err(Refusal::drop(SHARED_DROP));
     }
-    Ok(events)
+    let tags: Vec<DeliveryEvent> = events.iter().filter_map(tagged).collect();
+    Ok(events.into_iter().chain(tags).collect())
+}
+
+/// What a forge's tag says beside being a deployment: which commit a version was made of. A deployment of another tool that
+/// states nothing but its version finds it by the repository's name and the tag's.
+fn tagged(event: &DeliveryEvent) -> Option<DeliveryEvent> {
+    let EventBody::Deployment(deployment) = &event.body else { return None };
+    if !event.source.as_str().ends_with("_tag") {
+        return None;
+    }
+    let (repo, version, sha) = (event.repo.as_ref()?, deployment.version.as_ref()?, deployment.sha.as_ref()?);
+    let artifact = Artifact {
+        digest: None,
+        image: Some(Text::new(format!("{repo}:{version}"))),
+        sha: sha.clone(),
+        built_at: None,
+    };
+    let id = Text::new(format!("{}:artifact", event.id));
+    Some(DeliveryEvent { id, body: EventBody::Artifact(artifact), ..event.clone() })
 }
 
 /// Longest name of a repository or a service, in bytes.
