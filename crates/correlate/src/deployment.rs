@@ -230,6 +230,8 @@ pub struct Rollout {
     pub digest: Option<Text>,
     /// The image.
     pub image: Option<Text>,
+    /// Where it states nothing but a version: the tags that may be called so, by the names of their artifacts.
+    pub tags: Vec<Text>,
     /// The artifact's commit, else the stated one.
     pub commit_sha: Option<Sha>,
     /// That commit, when it is known in a repository of the service.
@@ -263,7 +265,7 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// Merges the attempts that count, given in the order (started, id). Head, listed commits and corrections
+    /// Merges the attempts that count, given in the order (started, id). Head, tags, listed commits and corrections
     /// are filled in by the caller, who knows commits and catalog.
     pub fn merge(members: &[&Attempt], counting: &[&Attempt], tier: EnvironmentTier) -> Option<Self> {
         let first = members.first()?;
@@ -309,6 +311,7 @@ impl Rollout {
             sha,
             digest,
             image: field!(image),
+            tags: Vec::new(),
             head: None,
             listed,
             automated,

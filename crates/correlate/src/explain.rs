@@ -129,8 +129,7 @@ impl Correlator {
     }
 
     fn explain_head(&self, rollout: &Rollout, considered: &mut Vec<Considered>) {
-        let told =
-            artifact_keys(rollout).into_iter().flatten().find(|key| self.state.artifacts.get(key).is_some());
+        let told = artifact_keys(rollout).into_iter().find(|key| self.state.artifacts.get(key).is_some());
         considered.push(match (&rollout.head, &rollout.commit_sha) {
             (Some((repo, sha)), _) => {
                 let by =

@@ -140,9 +140,14 @@ impl Correlator {
                 .flatten()
                 .filter(|_| counting.iter().all(|attempt| attempt.finished.is_some()));
         }
-        let artifact = |key: Option<HomeKey>| self.state.artifacts.get(&key?).cloned();
-        let [digest, image] = artifact_keys(&rollout);
-        rollout.commit_sha = artifact(digest).or_else(|| artifact(image)).or(rollout.sha.clone());
+        if let (Some(version), None, None, None) =
+            (&rollout.version, &rollout.digest, &rollout.image, &rollout.sha)
+        {
+            rollout.tags = tags(&self.catalog.service(service).repositories, version);
+        }
+        let mut keys = artifact_keys(&rollout).into_iter();
+        rollout.commit_sha =
+            keys.find_map(|key| self.state.artifacts.get(&key).cloned()).or(rollout.sha.clone());
         rollout.head = rollout.commit_sha.as_ref().and_then(|sha| {
             let repo = self.repo_that_knows(service, rollout.repo.as_ref(), sha)?;
             Some((repo, sha.clone()))
@@ -247,7 +252,7 @@ impl Correlator {
         for sha in awaited_by(old) {
             self.state.awaited.remove(&(sha, (s(), id.clone())));
         }
-        for key in artifact_keys(old).into_iter().flatten() {
+        for key in artifact_keys(old) {
             self.state.artifact_users.remove(&(key.clone(), s(), id.clone()));
             self.dirty.subscriptions.insert((key, self.catalog.home_of_service(service)));
         }
@@ -304,7 +309,7 @@ impl Correlator {
         for sha in awaited_by(new) {
             self.state.awaited.put((sha, (s(), id.clone())), ());
         }
-        for key in artifact_keys(new).into_iter().flatten() {
+        for key in artifact_keys(new) {
             self.state.artifact_users.put((key.clone(), s(), id.clone()), ());
             self.dirty.subscriptions.insert((key, self.catalog.home_of_service(service)));
         }
@@ -346,11 +351,18 @@ impl Correlator {
     }
 }
 
-/// The index keys of a deployment's artifact: its digest's and its image's.
-pub fn artifact_keys(rollout: &Rollout) -> [Option<HomeKey>; 2] {
-    let key =
-        |kind: &str, name: &Option<Text>| name.as_ref().map(|name| HomeKey::new(format!("{kind}{name}")));
-    [key("digest:", &rollout.digest), key("image:", &rollout.image)]
+/// The index keys of a deployment's artifact: its digest's, its image's, and those of the tags that it may be.
+pub fn artifact_keys(rollout: &Rollout) -> Vec<HomeKey> {
+    let key = |kind: &str, name: &Text| HomeKey::new(format!("{kind}{name}"));
+    let digest = rollout.digest.iter().map(|name| key("digest:", name));
+    digest.chain(rollout.image.iter().chain(&rollout.tags).map(|name| key("image:", name))).collect()
+}
+
+/// How the artifacts of a version's tags are called: `github.com/acme/shop:v1.2.0`, with and without the `v`.
+fn tags(repositories: &[RepoName], version: &Text) -> Vec<Text> {
+    let other = version.as_str().strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned);
+    let of = |repo: &RepoName| [version.as_str(), &other].map(|tag| Text::new(format!("{repo}:{tag}")));
+    repositories.iter().flat_map(of).collect()
 }
 
 /// The commits whose being known changes a deployment.

@@ -135,14 +135,14 @@ impl Shared {
     ) -> Result<Answer, Answer> {
         let (head, body) = request.into_parts();
         // What has no signature at all is not even received.
-        if let Some(name) = gate.proof.scheme.header.filter(|name| !head.headers.contains_key(*name)) {
-            return Err(verify::Refused::Missing(name).into());
+        if let Some(name) = gate.proof.way.header().filter(|name| !head.headers.contains_key(*name)) {
+            return Err(verify::Refused::Missing(name.to_owned().into()).into());
         }
         let packing = Packing::of(&head.headers)?;
         let mut held = self.memory.none();
         let body = body::receive(body, &mut held).await?;
         gate.stats.add_bytes(body.len());
-        let blocks = gate.proof.scheme.is_sns();
+        let blocks = gate.proof.way.is_sns();
         let proved = if blocks || packing != Packing::Plain || body.len() > LARGE_BYTES {
             let _one_of_few = self.large.acquire().await.map_err(|_| Answer::busy())?;
             let gate = gate.clone();
@@ -206,13 +206,13 @@ impl Gate {
         let body = body::unpack(body, packing, held)?;
         let now = now();
         let now_s = now.micros().div_euclid(1_000_000);
-        let Proof { scheme, secrets, topics } = &self.proof;
-        if scheme.is_sns() {
+        let Proof { way, secrets, topics } = &self.proof;
+        if way.is_sns() {
             if let Some(done) = self.signers.prove(&body, topics, now_s)? {
                 return Ok(Proved::Done(done));
             }
         } else {
-            (scheme.check)(&verify::Delivery { headers, token, body: &body, now_s }, secrets)?;
+            way.check(&verify::Delivery { headers, token, body: &body, now_s }, secrets)?;
         }
         let source = self.source.as_ref().map_or("", |source| source.as_str());
         let delivery = deliveries::delivery(source, headers, &body);

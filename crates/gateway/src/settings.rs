@@ -2,7 +2,7 @@
 
 use crate::limits::{CONNECTIONS, RATE_PER_S};
 use crate::secret::Secret;
-use crate::verify::Scheme;
+use crate::verify::Way;
 use model::Text;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ pub struct Hook {
 #[derive(Debug, Clone)]
 pub struct Proof {
     /// How it is proved.
-    pub scheme: &'static Scheme,
+    pub way: Way,
     /// The secrets, each as good as the others.
     pub secrets: Vec<Secret>,
     /// Of SNS: the topics that are believed.

@@ -42,7 +42,11 @@ impl Signers {
                 );
                 Ok(Some(Answer::new(Outcome::Subscription, "")))
             }
-            _ => Err(Refused::Form { what: "Type", form: "Notification or SubscriptionConfirmation" }.into()),
+            _ => Err(Refused::Form {
+                what: "Type".into(),
+                form: "Notification or SubscriptionConfirmation".into(),
+            }
+            .into()),
         }
     }
 

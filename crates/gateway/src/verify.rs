@@ -20,16 +20,21 @@ mod rootly;
 mod sentry;
 mod sns;
 mod standard_webhooks;
+pub mod stated;
 mod terraform;
 mod url_token;
 
 pub use sns::{Address, Certificate, Message};
+pub use stated::Stated;
 
 use crate::limits::{SIGNATURES, SIGNED_WITHIN_S};
 use crate::secret::Secret;
 use hyper::HeaderMap;
+use hyper::header::{AsHeaderName, HeaderName};
 use model::hex;
 use ring::hmac::{Algorithm, HMAC_SHA256};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A delivery as it was received.
 #[derive(Debug, Clone, Copy)]
@@ -47,30 +52,42 @@ pub struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     /// A header; text that is not ASCII is none.
     pub fn header(&self, name: &'static str) -> Result<&'a str, Refused> {
+        self.find(name).ok_or(Refused::Missing(name.into()))
+    }
+
+    /// A header that the configuration names.
+    fn value(&self, name: &HeaderName) -> Result<&'a str, Refused> {
+        self.find(name).ok_or_else(|| Refused::Missing(name.as_str().to_owned().into()))
+    }
+
+    fn find(&self, name: impl AsHeaderName) -> Option<&'a str> {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-        value.filter(|value| !value.is_empty()).ok_or(Refused::Missing(name))
+        value.filter(|value| !value.is_empty())
     }
 }
+
+/// Where something stands, in words: a header's name, most often.
+pub type Place = Cow<'static, str>;
 
 /// Why a delivery is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is not signed.
     #[error("{0} is missing: set the secret at the vendor too")]
-    Missing(&'static str),
+    Missing(Place),
     /// What it carries is no signature of this scheme.
     #[error("{what} is not of the form {form}")]
     Form {
         /// Where it stands.
-        what: &'static str,
+        what: Place,
         /// What was expected.
-        form: &'static str,
+        form: Place,
     },
     /// It was signed with no secret that is known, or changed on the way.
     #[error(
         "{0} does not match: the secret differs from the vendor's, or something on the way changed the body"
     )]
-    Mismatch(&'static str),
+    Mismatch(Place),
     /// It was signed too long ago, or will be.
     #[error(
         "it was signed {age_s} s before now, and at most {most_s} s either way are accepted: set the clocks, or send it again"
@@ -146,6 +163,60 @@ impl Scheme {
     }
 }
 
+/// How the deliveries of a hook are proved.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// As a vendor documents it.
+    Scheme(&'static Scheme),
+    /// As the configuration states it for a source.
+    Stated(Arc<Stated>),
+}
+
+impl Way {
+    /// What it is called in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Scheme(scheme) => scheme.name,
+            Self::Stated(_) => "verify",
+        }
+    }
+
+    /// Whether it is proved by the certificate that signed, and not by a secret.
+    pub fn is_sns(&self) -> bool {
+        matches!(self, Self::Scheme(scheme) if scheme.is_sns())
+    }
+
+    /// The header that every signed delivery has. Without it nothing more is read.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Scheme(scheme) => scheme.header,
+            Self::Stated(stated) => Some(stated.header()),
+        }
+    }
+
+    /// Makes a secret of its text.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn secret(&self, text: &str) -> Result<Secret, &'static str> {
+        match self {
+            Self::Scheme(scheme) => (scheme.secret)(text),
+            Self::Stated(stated) => stated.secret(text),
+        }
+    }
+
+    /// Proves a delivery by any of the secrets.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn check(&self, delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
+        match self {
+            Self::Scheme(scheme) => (scheme.check)(delivery, secrets),
+            Self::Stated(stated) => stated.check(delivery, secrets),
+        }
+    }
+}
+
 /// The scheme that a source's vendor documents, where it documents one.
 pub fn default_scheme(source: &str) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| scheme.sources.contains(&source))
@@ -161,9 +232,9 @@ fn of(algorithm: Algorithm, text: &str) -> Result<Secret, &'static str> {
 }
 
 /// Whether what is presented is one of the secrets.
-fn presented(place: &'static str, token: &[u8], secrets: &[Secret]) -> Result<(), Refused> {
+fn presented(place: impl Into<Place>, token: &[u8], secrets: &[Secret]) -> Result<(), Refused> {
     let known = secrets.iter().any(|secret| secret.is(token));
-    if known { Ok(()) } else { Err(Refused::Mismatch(place)) }
+    if known { Ok(()) } else { Err(Refused::Mismatch(place.into())) }
 }
 
 /// Whether a header is the hexadecimal signature of the body, alone.
@@ -195,10 +266,10 @@ fn signed_hex<'a>(
     let found: Vec<Vec<u8>> =
         signatures.take(SIGNATURES).filter_map(|text| hex::decode(text.trim())).collect();
     if found.is_empty() {
-        return Err(Refused::Form { what: header, form });
+        return Err(Refused::Form { what: header.into(), form: form.into() });
     }
     let proved = secrets.iter().any(|secret| found.iter().any(|signature| secret.signed(parts, signature)));
-    if proved { Ok(()) } else { Err(Refused::Mismatch(header)) }
+    if proved { Ok(()) } else { Err(Refused::Mismatch(header.into())) }
 }
 
 /// Whether a signed time is near enough to now.
@@ -209,7 +280,7 @@ fn recent(signed_s: i64, now_s: i64, most_s: i64) -> Result<(), Refused> {
 
 /// A signed time in seconds since 1970, near enough to now.
 fn recent_text(header: &'static str, text: &str, now_s: i64) -> Result<(), Refused> {
-    let form = Refused::Form { what: header, form: "seconds since 1970" };
+    let form = Refused::Form { what: header.into(), form: "seconds since 1970".into() };
     recent(text.parse().map_err(|_| form)?, now_s, SIGNED_WITHIN_S)
 }
 

@@ -4,9 +4,14 @@
 mod common;
 
 use common::{Client, MemoryLog, SECRET, gateway, posted, signed};
+use model::Text;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use streamgauge_gateway::verify::stated::Terms;
+use streamgauge_gateway::verify::{Stated, Way};
+use streamgauge_gateway::{Hook, Proof};
 
 const BODY: &str = r#"{"ref":"refs/heads/main","sender":{"login":"jane","type":"User"}}"#;
 
@@ -79,6 +84,33 @@ fn nothing_that_is_not_proved_is_stored_and_the_answer_says_what_to_do() {
     let answer = client.send("GET /v1/hooks/github HTTP/1.1\r\nhost: x\r\n\r\n", b"");
     assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
     assert_eq!(log.records().len(), 1);
+}
+
+#[test]
+fn a_signature_that_the_configuration_states_is_held_against_every_secret() {
+    let terms = Terms {
+        header: Some("X-Bot-Signature".to_owned()),
+        prefix: Some("sha256=".to_owned()),
+        ..Terms::default()
+    };
+    let way = Way::Stated(Arc::new(Stated::new(&terms).unwrap()));
+    let log = MemoryLog::new();
+    let server = gateway(&log, |settings| {
+        let secrets = ["next", SECRET].map(|text| way.secret(text).unwrap()).to_vec();
+        let proof = Proof { way: way.clone(), secrets, topics: Vec::new() };
+        settings.hooks.insert("bot".to_owned(), Hook { source: Text::new("bot"), proof });
+    });
+    let header = |body: &str| signed(body).replace("x-hub-signature-256", "x-bot-signature");
+    let body = r#"{"id":7}"#;
+    for (headers, status) in [(header(body), 202), (header("{}"), 401), (signed(body), 401)] {
+        assert_eq!(Client::to(&server).post("/v1/hooks/bot", &headers, body).status, status, "{headers}");
+    }
+    let refused = Client::to(&server).post("/v1/hooks/bot", "x-bot-signature: sha1=00\r\n", body);
+    assert!(refused.body.contains("x-bot-signature is not of the form sha256=<hex>"), "{}", refused.body);
+    let kept = log.records();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].source.as_str(), kept[0].body.as_slice()), ("bot", body.as_bytes()));
+    server.stop();
 }
 
 #[test]

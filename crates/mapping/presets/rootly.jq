@@ -1,7 +1,10 @@
 # Rootly's webhooks: incidents.
 #
-# Source: Rootly's documentation, "Outgoing Webhooks" and "Event Payloads"; the fields of an incident as its API names
-# them. No live payload seen.
+# Source: Rootly's documentation, "Outgoing Webhooks" (events, signature) and "Event Payloads"; the fields of an incident as
+# its API names them. No live payload seen.
+#
+# Set up: Settings, Webhooks, New webhook: the hook's URL, the events of incidents, and the secret shown; the hook's scheme is
+# `rootly`.
 #
 # Alerts become incidents in Rootly, so they are not used. A cancelled incident was none. The service is `rootly:` with
 # the slug of the first service.

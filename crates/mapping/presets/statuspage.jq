@@ -1,8 +1,10 @@
 # Atlassian Statuspage's webhook notifications: incidents.
 #
-# Source: Atlassian's documentation, "Enable webhook notifications". No live payload seen.
+# Source: Atlassian's documentation, "Enable webhook notifications"; a payload of an incident and one of a component that
+# another project's tests keep. No live payload seen.
 #
-# Set up: subscribe to the page's updates by webhook. Scheduled maintenance and components alone tell no incident. The
+# Set up: on the status page, Subscribe to updates, Webhook: `https://<gateway>/v1/hooks/statuspage/<token>`; it signs nothing,
+# so the hook's scheme is `url_token`. Scheduled maintenance and components alone tell no incident. The
 # service is `statuspage:` with the page's id.
 
 {investigating: "open", identified: "acknowledged", monitoring: "mitigated", resolved: "resolved", postmortem: "resolved"} as $states

@@ -19,13 +19,28 @@ macro_rules! presets {
 }
 
 presets![
+    "atlantis",
+    "cloudflare",
+    "dynatrace",
+    "fastly",
+    "firehydrant",
     "flagger",
+    "flagsmith",
+    "flyway",
+    "gerrit",
     "google_deploy",
     "google_monitoring",
+    "harness",
+    "liquibase",
+    "mist",
     "newrelic",
     "octopus",
+    "pulumi",
     "rootly",
+    "serverless",
     "spinnaker",
+    "split",
+    "splunk_on_call",
     "statuspage",
     "teamcity",
 ];

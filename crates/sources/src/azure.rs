@@ -29,7 +29,7 @@ use model::{EventBody, RepoName, Timestamp};
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
     description: "Azure DevOps' service hooks: code, reviews, builds, releases' and stages' deployments",
-    emits: "commit push pull_request review pipeline_run deployment",
+    emits: "commit push pull_request review pipeline_run artifact deployment",
     drops: "agent_pool_not_used alert_not_used approval_not_used check_not_used comment_by_author \
         comment_by_bot comment_by_system comment_deleted comment_edited \
         deployment_started_without_attempt job_not_used manual_intervention_not_used message_not_used \

@@ -23,7 +23,7 @@ use model::{EventBody, RepoName, RunId, Sha, Text};
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
     description: "Bitbucket Cloud's webhooks: code, reviews, Pipelines' runs, tags",
-    emits: "commit push pull_request review repository pipeline_run deployment",
+    emits: "commit push pull_request review repository pipeline_run artifact deployment",
     drops: "*_not_used comment_by_author comment_by_bot commit_status_of_another_tool \
         pull_request_without_commit ref_deleted",
     times: "RFC 3339 with offset. A push has no time: it happened when it was received.",

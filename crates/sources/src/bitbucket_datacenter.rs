@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
     description: "Bitbucket Data Center's webhooks: code, reviews, tags",
-    emits: "commit push pull_request review repository deployment",
+    emits: "commit push pull_request review repository artifact deployment",
     drops: "*_not_used comment_by_author comment_by_bot ping ref_deleted",
     times: "`date` with offset (`+1000`); others in Unix milliseconds, in some versions as text.",
     set_up: &[

@@ -24,7 +24,7 @@ use serde_json::Value;
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
     description: "Gitea's and Forgejo's webhooks: code, reviews, runs, releases, tags",
-    emits: "commit push pull_request review pipeline_run deployment",
+    emits: "commit push pull_request review pipeline_run artifact deployment",
     drops: "*_not_used branch_created comment_* draft_release prerelease pull_request_without_commit \
         ref_deleted release_* run_not_started",
     times: "RFC 3339 with offset; Go's zero time is unknown. Pushes, tags and reviews have none: they \

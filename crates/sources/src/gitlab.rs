@@ -30,7 +30,7 @@ use model::raw::RawRecord;
 /// What `docs/sources.md` says of it.
 pub(crate) const FACTS: Facts = Facts {
     description: "GitLab's webhooks: code, reviews, deployments, releases, pipelines, incidents",
-    emits: "commit push pull_request review repository pipeline_run deployment incident",
+    emits: "commit push pull_request review repository pipeline_run artifact deployment incident",
     drops: "*_not_used comment_* deployment_skipped deployment_without_id environment_* job_not_started \
         job_without_environment merge_request_without_commit project_rename_without_host \
         project_transfer_without_host ref_deleted release_* upcoming_release",

@@ -12,7 +12,7 @@
 
 use crate::facts::Facts;
 use crate::node::{Node, parse};
-use crate::{Refusal, SourceSettings, environment, opsgenie, record, severity};
+use crate::{Refusal, SourceSettings, environment, message, opsgenie, record, severity};
 use model::event::{DeliveryEvent, IncidentEvent, IncidentState, Severity};
 use model::raw::RawRecord;
 use model::{EventBody, IncidentId, Text, Timestamp};
@@ -109,7 +109,11 @@ fn issue(node: &Node<'_>, at: Timestamp, received_at: Timestamp) -> Result<Vec<D
     let resolved_at = if state == IncidentState::Resolved { resolved_at(&fields)? } else { None };
     // In the REST API's version 3 this text is a document: it is read where it is a text.
     let place = fields.value().get("environment").and_then(serde_json::Value::as_str);
-    let links = duplicates(&fields)?;
+    let mut links = duplicates(&fields)?;
+    // In version 3 of the REST API a document, too. PagerDuty's integration writes the page's address there.
+    let description =
+        fields.value().get("description").and_then(serde_json::Value::as_str).unwrap_or_default();
+    links.extend(message::pages(description).map(|page| IncidentId::new(format!("pagerduty:{page}"))));
     let incident = IncidentEvent {
         severity: priority(&fields)?,
         tier: place.and_then(environment::tier),

@@ -23,6 +23,7 @@ mod dockerhub;
 mod encoding;
 mod environment;
 mod facts;
+mod flagd;
 mod flux;
 mod forge;
 mod git;
@@ -42,9 +43,11 @@ mod message;
 mod node;
 mod object;
 mod opsgenie;
+mod otlp;
 mod pagerduty;
 mod person;
 pub mod privacy;
+mod prometheus;
 mod purl;
 mod record;
 mod repository;
@@ -62,7 +65,7 @@ mod unleash;
 
 pub use facts::{FEEDS, Facts, Feed, SHARED_DROP, feed};
 pub use mapped::{Mapped, Mappings};
-use model::event::DeliveryEvent;
+use model::event::{Artifact, DeliveryEvent, EventBody};
 use model::raw::{MAX_BODY_BYTES, RawRecord};
 use model::{Span, Text};
 
@@ -188,6 +191,7 @@ pub const SOURCES: &[Source] = &[
     Source { name: "circleci", read: circleci::read, facts: &circleci::FACTS },
     Source { name: "datadog", read: datadog::read, facts: &datadog::FACTS },
     Source { name: "dockerhub", read: dockerhub::read, facts: &dockerhub::FACTS },
+    Source { name: "flagd", read: flagd::read, facts: &flagd::FACTS },
     Source { name: "flux", read: flux::read, facts: &flux::FACTS },
     Source { name: "ghcr", read: github::read, facts: &github::package::FACTS },
     Source { name: "git", read: git::read, facts: &git::FACTS },
@@ -202,7 +206,9 @@ pub const SOURCES: &[Source] = &[
     Source { name: "kubernetes", read: kubernetes::read, facts: &kubernetes::FACTS },
     Source { name: "launchdarkly", read: launchdarkly::read, facts: &launchdarkly::FACTS },
     Source { name: "opsgenie", read: opsgenie::read, facts: &opsgenie::FACTS },
+    Source { name: "otlp", read: otlp::read, facts: &otlp::FACTS },
     Source { name: "pagerduty", read: pagerduty::read, facts: &pagerduty::FACTS },
+    Source { name: "prometheus", read: prometheus::read, facts: &prometheus::FACTS },
     Source { name: "sarif", read: sarif::read, facts: &sarif::FACTS },
     Source { name: "sentry", read: sentry::read, facts: &sentry::FACTS },
     Source { name: "servicenow", read: servicenow::read, facts: &servicenow::FACTS },
@@ -275,7 +281,26 @@ fn attempt(record: &RawRecord, settings: &SourceSettings) -> Result<Vec<Delivery
     if events.is_empty() {
         return Err(Refusal::drop(SHARED_DROP));
     }
-    Ok(events)
+    let tags: Vec<DeliveryEvent> = events.iter().filter_map(tagged).collect();
+    Ok(events.into_iter().chain(tags).collect())
+}
+
+/// What a forge's tag says beside being a deployment: which commit a version was made of. A deployment of another tool that
+/// states nothing but its version finds it by the repository's name and the tag's.
+fn tagged(event: &DeliveryEvent) -> Option<DeliveryEvent> {
+    let EventBody::Deployment(deployment) = &event.body else { return None };
+    if !event.source.as_str().ends_with("_tag") {
+        return None;
+    }
+    let (repo, version, sha) = (event.repo.as_ref()?, deployment.version.as_ref()?, deployment.sha.as_ref()?);
+    let artifact = Artifact {
+        digest: None,
+        image: Some(Text::new(format!("{repo}:{version}"))),
+        sha: sha.clone(),
+        built_at: None,
+    };
+    let id = Text::new(format!("{}:artifact", event.id));
+    Some(DeliveryEvent { id, body: EventBody::Artifact(artifact), ..event.clone() })
 }
 
 /// Longest name of a repository or a service, in bytes.

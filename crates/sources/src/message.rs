@@ -43,6 +43,17 @@ pub(crate) fn is_hotfix(text: &str) -> Option<bool> {
     words.any(|word| word.eq_ignore_ascii_case("hotfix")).then_some(true)
 }
 
+/// What the address of an incident at PagerDuty begins with, behind the account's own name.
+pub(crate) const PAGE: &str = "pagerduty.com/incidents/";
+
+/// The incidents at PagerDuty whose addresses a text holds: tickets name the page that they follow.
+pub(crate) fn pages(text: &str) -> impl Iterator<Item = &str> {
+    text.split(PAGE).skip(1).filter_map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        rest.get(..end).filter(|id| !id.is_empty())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

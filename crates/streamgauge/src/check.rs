@@ -4,6 +4,7 @@ mod brokers;
 mod catalog;
 mod folder;
 mod gateway;
+mod prometheus;
 mod registry;
 mod stage;
 mod warehouse;
@@ -11,6 +12,7 @@ mod warehouse;
 use crate::cli;
 use crate::config::Settings;
 use crate::failure::{DONE, FAILED};
+use crate::import::now;
 use crate::output::{Align, Cell, Format, Table};
 use kafka::connection::Refusal;
 use std::io::Write;
@@ -129,6 +131,7 @@ pub fn run(
         }
     };
     gateway::check(settings, &mut findings);
+    prometheus::check(settings, now(), &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {

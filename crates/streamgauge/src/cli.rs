@@ -1,5 +1,6 @@
 //! What can be typed. Every command has one example in its help.
 
+use crate::import::flags::FlagFile;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
@@ -162,6 +163,9 @@ pub struct ImportGit {
     /// The repository's name, as in github.com/acme/checkout [default: from the remote `origin`]
     #[arg(long, value_name = "NAME")]
     pub repo: Option<String>,
+    /// A file of flags (flagd's) whose history is read, with its environment [default: production]; may be repeated
+    #[arg(long, value_name = "FILE=ENVIRONMENT")]
+    pub flags: Vec<FlagFile>,
 }
 
 /// `normalize`.

@@ -7,7 +7,9 @@ pub mod connections;
 mod file;
 pub mod gateway;
 pub mod keys;
+pub mod prometheus;
 pub mod sources;
+mod verify;
 
 use crate::failure::wrong;
 use anyhow::Context;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub mappings: ::sources::Mappings,
     /// `gateway`: which hooks there are.
     pub gateway: gateway::GatewayConfig,
+    /// `prometheus`: which objectives are asked for; `None`: none.
+    pub prometheus: Option<prometheus::Prometheus>,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -189,7 +193,8 @@ impl Settings {
         choice(at, "privacy.people", file.privacy.people, &[("drop", ())])?;
         choice(at, "retain", file.retain, &[("all", ())])?;
         let bands = bands(at, file.reporting.bands.as_deref())?;
-        let mappings = sources::mappings(at, folder, file.sources)?;
+        let added = sources::sources(at, folder, file.sources)?;
+        let mappings = added.mappings;
         Ok(Self {
             definitions,
             stated: at.decides(),
@@ -200,7 +205,8 @@ impl Settings {
                 other => return Err(at.error("partitions", format!("{other} is not between 1 and 1024"))),
             },
             bands,
-            gateway: gateway::gateway(at, file.gateway, &mappings)?,
+            gateway: gateway::gateway(at, file.gateway, &mappings, &added.verified)?,
+            prometheus: prometheus::prometheus(at, file.prometheus)?,
             kafka: connections::kafka(at, file.kafka, &mappings)?,
             mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,

@@ -1,6 +1,7 @@
 //! History in: records are read one by one, go into the pipeline in batches, and are accounted for at the end.
 
 pub mod events;
+pub mod flags;
 pub mod git;
 pub mod lines;
 mod remote;
@@ -137,7 +138,11 @@ pub fn run(
     let mut summaries = Vec::new();
     match command {
         cli::Import::Git(command) => {
-            let options = git::Options { tags: command.tags.clone(), repo: command.repo.clone() };
+            let options = git::Options {
+                tags: command.tags.clone(),
+                repo: command.repo.clone(),
+                flags: command.flags.clone(),
+            };
             // Every clone is opened before the first is read: a wrong path costs nothing.
             let open = |path: &PathBuf| git::History::open(path, &options);
             let histories = command.paths.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;

@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod serve;
 mod shell;
+mod sli;
 mod sql;
 mod telemetry;
 mod topics;

@@ -7,6 +7,7 @@ use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
 use crate::log::record_hash;
 use crate::run::{Input, follow, stop_signal, wait_for};
+use crate::sli;
 use crate::telemetry;
 use crate::telemetry::exposition::MEDIA_TYPE;
 use anyhow::Context;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use tokio::task::JoinHandle;
 
 /// Records that wait for the pipeline; their bytes are bounded by the gateway.
 const QUEUE_RECORDS: usize = 10_000;
@@ -29,7 +31,7 @@ const QUEUE_RECORDS: usize = 10_000;
 /// Exit code 2 without hooks, or when a secret is missing; an address that cannot be listened on; as `run`.
 pub fn run(settings: &Settings) -> anyhow::Result<u8> {
     let hooks = settings.gateway.open()?;
-    if hooks.hooks.is_empty() && hooks.events.is_none() {
+    if hooks.hooks.is_empty() && hooks.events.is_none() && settings.prometheus.is_none() {
         return Err(wrong(
             "no hook is configured: add [gateway.hooks.github] with secret_files to the configuration \
              (deploy/streamgauge.toml shows every key)",
@@ -54,20 +56,23 @@ impl RawLog for TopicLog {
 }
 
 fn on_kafka(settings: &Settings, brokers: &KafkaSettings, hooks: &GatewaySettings) -> anyhow::Result<u8> {
-    need_topics(brokers, hooks)?;
+    need_topics(brokers, hooks, settings.prometheus.is_some())?;
     // Only its threads are used.
     let threads = ClickHouse::served(String::new())?;
     let stop = stop_signal(&threads);
     let log = Arc::new(TopicLog(AcknowledgedSender::new(brokers)?));
+    let asking = asking(settings, log.clone(), &threads)?;
     let gateway = start(settings, hooks, log, &threads)?;
     wait_for(&stop);
+    asking.inspect(JoinHandle::abort);
     threads.block_on(gateway.stop());
     Ok(DONE)
 }
 
 /// The topics of the hooks' sources must be there: else every delivery would be answered 503.
-fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings) -> anyhow::Result<()> {
+fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings, samples: bool) -> anyhow::Result<()> {
     let mut sources: BTreeSet<&str> = hooks.hooks.values().map(|hook| hook.source.as_str()).collect();
+    sources.extend(samples.then_some("prometheus"));
     if hooks.events.is_some() {
         gateway::cloudevents::sources().for_each(|source| {
             sources.insert(source);
@@ -112,13 +117,25 @@ fn embedded(settings: &Settings, hooks: &GatewaySettings) -> anyhow::Result<u8> 
     let stop = stop_signal(pipeline.clickhouse());
     writeln!(std::io::stderr(), "SQL is answered at {} until Ctrl-C", pipeline.clickhouse().url())?;
     let (queue, input) = sync_channel(QUEUE_RECORDS);
-    let gateway = start(settings, hooks, Arc::new(FolderLog(queue)), pipeline.clickhouse())?;
+    let log = Arc::new(FolderLog(queue));
+    let asking = asking(settings, log.clone(), pipeline.clickhouse())?;
+    let gateway = start(settings, hooks, log, pipeline.clickhouse())?;
     let followed = follow(&mut pipeline, &input, &stop);
     // What waits in the queue is answered 503, and comes again.
     drop(input);
+    asking.inspect(JoinHandle::abort);
     pipeline.clickhouse().block_on(gateway.stop());
     writeln!(std::io::stderr(), "{}", followed?.text())?;
     Ok(DONE)
+}
+
+/// Asks Prometheus, where it is configured.
+fn asking(
+    settings: &Settings,
+    log: Arc<dyn RawLog>,
+    threads: &ClickHouse,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    settings.prometheus.as_ref().map(|prometheus| sli::start(prometheus, log, threads)).transpose()
 }
 
 fn start(

@@ -4,7 +4,7 @@
 //! Everything shares the machine's cores: the broker, the gateway, and who sends.
 
 use crate::median;
-use ::gateway::verify::scheme;
+use ::gateway::verify::{Way, scheme};
 use ::gateway::{Acknowledge, Gateway, GatewaySettings, Hook, Pages, Proof, RawLog};
 use ::kafka::KafkaSettings;
 use ::kafka::acknowledged::AcknowledgedSender;
@@ -65,7 +65,11 @@ pub fn measure() -> Option<Value> {
     let mut hooks = GatewaySettings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     hooks.rate_per_s = 10_000_000;
     let github = scheme("github").unwrap();
-    let proof = Proof { scheme: github, secrets: vec![(github.secret)(SECRET).unwrap()], topics: Vec::new() };
+    let proof = Proof {
+        way: Way::Scheme(github),
+        secrets: vec![(github.secret)(SECRET).unwrap()],
+        topics: Vec::new(),
+    };
     hooks.hooks.insert("github".to_owned(), Hook { source: Text::new("github"), proof });
     let log = Arc::new(TopicLog(AcknowledgedSender::new(&settings).unwrap()));
     let pages = Pages { metrics: Arc::new(|_| String::new()), metrics_type: "text/plain" };

@@ -64,7 +64,10 @@ impl<'a> World<'a> {
         let mut world = World {
             catalog,
             settings,
-            commit_sha: deployments.iter().map(|d| artifacts.sha(d).or(d.sha.clone())).collect(),
+            commit_sha: deployments
+                .iter()
+                .map(|d| artifacts.sha(d).or(d.sha.clone()).or_else(|| artifacts.tagged(d, catalog)))
+                .collect(),
             head: Vec::new(),
             first: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -294,6 +297,26 @@ impl<'a> Artifacts<'a> {
         let digest = deployment.digest.as_deref().and_then(|digest| self.digests.get(digest));
         let image = || deployment.image.as_deref().and_then(|image| self.images.get(image));
         digest.or_else(image).map(|sha| (*sha).to_owned())
+    }
+
+    /// The SHA of the tag that a deployment's version is, where it states nothing else: with or without a `v`.
+    fn tagged(&self, deployment: &Deployment, catalog: &CatalogModel) -> Option<String> {
+        if deployment.digest.is_some() || deployment.image.is_some() {
+            return None;
+        }
+        let version = deployment.version.as_deref()?;
+        let other = match version.strip_prefix('v') {
+            Some(bare) => bare.to_owned(),
+            None => format!("v{version}"),
+        };
+        for repo in catalog.repos_of(&deployment.service) {
+            for tag in [version, &other] {
+                if let Some(sha) = self.images.get(format!("{repo}:{tag}").as_str()) {
+                    return Some((*sha).to_owned());
+                }
+            }
+        }
+        None
     }
 }
 

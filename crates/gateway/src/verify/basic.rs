@@ -19,7 +19,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let form = Refused::Form { what: HEADER, form: "Basic <base64>" };
+    let form = Refused::Form { what: HEADER.into(), form: "Basic <base64>".into() };
     let (kind, text) = delivery.header(HEADER)?.split_once(' ').ok_or(form.clone())?;
     let credentials =
         base64::decode(text.trim()).filter(|_| kind.eq_ignore_ascii_case("basic")).ok_or(form)?;

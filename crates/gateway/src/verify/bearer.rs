@@ -16,7 +16,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let form = Refused::Form { what: HEADER, form: "Bearer <token>" };
+    let form = Refused::Form { what: HEADER.into(), form: "Bearer <token>".into() };
     let (kind, token) = delivery.header(HEADER)?.split_once(' ').ok_or(form.clone())?;
     if !kind.eq_ignore_ascii_case("bearer") {
         return Err(form);

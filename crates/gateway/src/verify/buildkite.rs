@@ -21,7 +21,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     let header = delivery.header(HEADER)?;
-    let form = Refused::Form { what: HEADER, form: FORM };
+    let form = Refused::Form { what: HEADER.into(), form: FORM.into() };
     let timestamp = fields(header, "timestamp").next().ok_or(form)?;
     let parts = [timestamp.as_bytes(), b".", delivery.body];
     signed_hex(HEADER, fields(header, "signature"), &parts, secrets, FORM)?;

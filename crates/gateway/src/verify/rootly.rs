@@ -20,7 +20,8 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
     let header = delivery.header(HEADER)?;
-    let timestamp = fields(header, "t").next().ok_or(Refused::Form { what: HEADER, form: FORM })?;
+    let timestamp =
+        fields(header, "t").next().ok_or(Refused::Form { what: HEADER.into(), form: FORM.into() })?;
     signed_hex(HEADER, fields(header, "v1"), &[timestamp.as_bytes(), delivery.body], secrets, FORM)?;
     recent_text(HEADER, timestamp, delivery.now_s)
 }

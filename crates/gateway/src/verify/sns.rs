@@ -90,7 +90,8 @@ impl Message {
         if !topics.contains(&self.topic_arn) {
             return Err(untrusted("the topic is none of the hook's `topics`"));
         }
-        let form = Refused::Form { what: "Timestamp", form: "a time as in 2026-01-31T09:30:00.000Z" };
+        let form =
+            Refused::Form { what: "Timestamp".into(), form: "a time as in 2026-01-31T09:30:00.000Z".into() };
         let sent = Timestamp::parse(&self.timestamp).map_err(|_| form)?;
         recent(sent.micros().div_euclid(1_000_000), now_s, SNS_WITHIN_S)
     }
@@ -155,13 +156,13 @@ impl Message {
         let parameters: &'static RsaParameters = match self.signature_version.as_str() {
             "1" => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             "2" => &RSA_PKCS1_2048_8192_SHA256,
-            _ => return Err(Refused::Form { what: "SignatureVersion", form: "1 or 2" }),
+            _ => return Err(Refused::Form { what: "SignatureVersion".into(), form: "1 or 2".into() }),
         };
-        let form = Refused::Form { what: "Signature", form: "base64" };
+        let form = Refused::Form { what: "Signature".into(), form: "base64".into() };
         let signature = base64::decode(&self.signature).ok_or(form)?;
         UnparsedPublicKey::new(parameters, &certificate.key)
             .verify(self.signed().as_bytes(), &signature)
-            .map_err(|_| Refused::Mismatch("Signature"))
+            .map_err(|_| Refused::Mismatch("Signature".into()))
     }
 }
 

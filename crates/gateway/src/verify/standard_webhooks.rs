@@ -40,12 +40,12 @@ pub(super) fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), R
         .filter_map(|signature| base64::decode(signature.trim().strip_prefix("v1,")?))
         .collect();
     if found.is_empty() {
-        return Err(Refused::Form { what: SIGNATURE, form: "v1,<base64>" });
+        return Err(Refused::Form { what: SIGNATURE.into(), form: "v1,<base64>".into() });
     }
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", delivery.body];
     let proved = secrets.iter().any(|secret| found.iter().any(|signature| secret.signed(&parts, signature)));
     if !proved {
-        return Err(Refused::Mismatch(SIGNATURE));
+        return Err(Refused::Mismatch(SIGNATURE.into()));
     }
     recent_text(TIMESTAMP, timestamp, delivery.now_s)
 }

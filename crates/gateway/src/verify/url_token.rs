@@ -20,6 +20,6 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 fn check(delivery: &Delivery<'_>, secrets: &[Secret]) -> Result<(), Refused> {
-    let token = delivery.token.ok_or(Refused::Missing(WHERE))?;
+    let token = delivery.token.ok_or(Refused::Missing(WHERE.into()))?;
     presented(WHERE, token.as_bytes(), secrets)
 }

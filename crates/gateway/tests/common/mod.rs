@@ -1,7 +1,7 @@
 //! A gateway on a free port, a log in memory, and a client that sends whatever it is told.
 #![allow(dead_code)]
 
-use gateway::verify::scheme;
+use gateway::verify::{Way, scheme};
 use gateway::{Acknowledge, Gateway, GatewaySettings, Hook, Pages, Proof, RawLog, Stats};
 use model::Text;
 use model::raw::RawRecord;
@@ -58,7 +58,7 @@ impl RawLog for MemoryLog {
 
 pub fn proof(name: &str, secret: &str) -> Proof {
     let scheme = scheme(name).unwrap();
-    Proof { scheme, secrets: vec![(scheme.secret)(secret).unwrap()], topics: Vec::new() }
+    Proof { way: Way::Scheme(scheme), secrets: vec![(scheme.secret)(secret).unwrap()], topics: Vec::new() }
 }
 
 /// A running gateway with the threads that it runs on.

@@ -73,14 +73,18 @@ impl Scrub<'_> {
 /// Whether a text within a person's object is a vendor's own word, a time or an id, and no name: it has a digit, or is
 /// one word that says what kind of account it is.
 fn is_opaque(text: &str) -> bool {
-    const KINDS: [&str; 12] = [
+    const KINDS: [&str; 16] = [
         "AppUser",
         "Bot",
+        "MANUAL",
         "Mannequin",
         "NORMAL",
         "Organization",
+        "SCHEDULER_CRON",
         "SERVICE",
         "User",
+        "WEBHOOK",
+        "WEBHOOK_CUSTOM",
         "app_user",
         "team",
         "user",

@@ -52,16 +52,17 @@ fn kind(kind: AuthorKind) -> &'static str {
     }
 }
 
-/// What a source reads out of prose: that it is a merge's message, what it reverts, and the word `hotfix`.
+/// What a source reads out of prose: that it is a merge's message, what it reverts, the word `hotfix`, and pages.
 pub(super) fn essence(prose: &str) -> String {
     let merge = message::merge_form(prose).map(str::to_owned);
     let reverts = message::reverts(prose).into_iter().flatten();
     let reverts = reverts.map(|sha| format!("{} {sha}", message::REVERTS));
     let hotfix = message::is_hotfix(prose).map(|_| "hotfix".to_owned());
-    merge.into_iter().chain(reverts).chain(hotfix).collect::<Vec<_>>().join("\n")
+    let pages = message::pages(prose).map(|page| format!("{}{page}", message::PAGE));
+    merge.into_iter().chain(reverts).chain(hotfix).chain(pages).collect::<Vec<_>>().join("\n")
 }
 
-/// The text without e-mail addresses, and without the account before the host of a URL.
+/// The text without e-mail addresses, and without the account before the host of a URL, nor its password.
 pub(super) fn without_addresses(text: &str) -> Cow<'_, str> {
     if !text.contains('@') && !text.contains("%40") {
         return Cow::Borrowed(text);
@@ -76,7 +77,10 @@ pub(super) fn without_addresses(text: &str) -> Cow<'_, str> {
         let local = before.get(lead.len()..).unwrap_or_default();
         let host = host(after);
         let behind = after.get(host.len()..).unwrap_or_default();
-        if local.is_empty() || local == "git" || !is_host(host) {
+        if let Some(scheme) = before_password(before) {
+            kept.push_str(scheme);
+            rest = after;
+        } else if local.is_empty() || local == "git" || !is_host(host) {
             kept.push_str(rest.get(..at + sign).unwrap_or_default());
             rest = after;
         } else if lead.ends_with("://") {
@@ -94,6 +98,15 @@ pub(super) fn without_addresses(text: &str) -> Cow<'_, str> {
     }
     kept.push_str(rest);
     if kept == text { Cow::Borrowed(text) } else { Cow::Owned(kept) }
+}
+
+/// What stands before the account, where a URL has an account with a password before its at sign: vendors send clone URLs
+/// with tokens in them.
+fn before_password(before: &str) -> Option<&str> {
+    let (_, account) = before.rsplit_once("://")?;
+    let ends = |letter: char| letter.is_whitespace() || "/?#\"'<>,;".contains(letter);
+    let has_password = account.contains(':') && !account.contains(ends);
+    has_password.then(|| before.strip_suffix(account)).flatten()
 }
 
 /// Where the first at sign is, and how long it is: URLs write `%40`.
@@ -129,6 +142,13 @@ mod tests {
             ("jane%40acme.com", "[address]"),
             ("https://jane@bitbucket.org/acme/shop.git", "https://bitbucket.org/acme/shop.git"),
             ("git@github.com:acme/shop.git", "git@github.com:acme/shop.git"),
+            ("https://bot:ghp_0a1b@github.com/acme/shop", "https://github.com/acme/shop"),
+            (
+                "see https://git:t!@gitlab:8443/acme and a@acme.com",
+                "see https://gitlab:8443/acme and [address]",
+            ),
+            ("jdbc:postgresql://app:p@db.acme.com:5432/shop", "jdbc:postgresql://db.acme.com:5432/shop"),
+            ("http://a.acme.com:80/x@acme.com", "http://a.acme.com:80/[address]"),
             ("ssh://git@github.com/acme/shop", "ssh://git@github.com/acme/shop"),
             (
                 "acme/shop/.github/workflows/a.yml@refs/heads/main",

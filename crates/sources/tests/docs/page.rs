@@ -1,8 +1,11 @@
 //! `docs/sources.md`, made of the table of sources.
 
+use crate::common::seeds::{DELIVERIES, answered};
+use mapping::{PRESETS, Preset};
 use model::metric::Metric;
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use streamgauge_sources::{FEEDS, Facts, SHARED_DROP, SOURCES};
+use streamgauge_sources::{FEEDS, Facts, Outcome, SHARED_DROP, SOURCES};
 
 const HEAD: &str = "\
 # Sources
@@ -16,6 +19,15 @@ A source is a name and the function that reads what its vendor sends. By webhook
 Every record ends as events, dropped under a word that is counted, or rejected to the dead letters. An event whose time
 lies more than `max_future` ahead of its receipt is rejected. A time without a zone is rejected unless the vendor
 documents the zone or the source's `default_time_zone` states it. Of people only `human` or `bot` is kept.
+";
+
+const PRESETS_HEAD: &str = "
+## Sources by configuration
+
+`[sources.NAME]` adds a source: a jq program (`map`, `map_file`) makes canonical events of its records; `use` takes one of
+these, as does a NAME that is one of them. `[sources.NAME.verify]` says how whoever sends them is proved, and opens
+`/v1/hooks/NAME`; else `[gateway.hooks.NAME]` names a scheme. Headers that a program reads: `Service`, `Environment`, `Repo`,
+`Sha`, `Cluster`; others do not get into a topic.
 ";
 
 /// Types of events feed metrics; a payload must also say what a metric needs.
@@ -39,7 +51,38 @@ pub fn page() -> String {
     for source in SOURCES {
         section(&mut out, source.name, source.facts);
     }
+    out.push_str(PRESETS_HEAD);
+    for preset in PRESETS {
+        preset_section(&mut out, preset);
+    }
     out
+}
+
+/// What the head of a program says, and what its payloads become.
+fn preset_section(out: &mut String, preset: &Preset) {
+    let head = preset.code.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+    let head = head.collect::<Vec<_>>();
+    let mut paragraphs = head.split(|line| line.is_empty()).map(|lines| lines.join(" "));
+    writeln!(out, "\n#### {}\n\n{}\n", preset.name, paragraphs.next().unwrap()).unwrap();
+    let (mut told, mut drops) = (BTreeSet::new(), BTreeSet::new());
+    for seed in DELIVERIES.iter().filter(|seed| seed.source == preset.name) {
+        match answered(&seed.source, &seed.headers, &seed.body) {
+            Outcome::Emit(events) => {
+                told.extend(events.iter().map(|event| event.body.type_name().to_owned()))
+            }
+            Outcome::Drop(word) => {
+                drops.insert(word.to_string());
+            }
+            Outcome::Reject(_) => {}
+        }
+    }
+    let words =
+        |words: BTreeSet<String>| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    writeln!(out, "- Tells: {}.", words(told)).unwrap();
+    if !drops.is_empty() {
+        writeln!(out, "- Drops: {}.", words(drops)).unwrap();
+    }
+    paragraphs.for_each(|paragraph| writeln!(out, "- {paragraph}").unwrap());
 }
 
 fn overview(out: &mut String) {

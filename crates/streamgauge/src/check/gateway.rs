@@ -17,7 +17,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
                     1 => "1 secret".to_owned(),
                     more => format!("{more} secrets"),
                 };
-                findings.ok(what, format!("{source} by {}, {secrets}", hook.scheme.name));
+                findings.ok(what, format!("{source} by {}, {secrets}", hook.way.name()));
             }
             Err(error) => findings.problem(
                 what,
@@ -25,7 +25,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
                 "put the secret that the vendor shows into that file or variable",
             ),
         }
-        if hook.scheme.name == "url_token" {
+        if hook.way.name() == "url_token" {
             findings.warning(
                 hook.key.as_str(),
                 "the token in the address is seen by whatever logs addresses on the way",

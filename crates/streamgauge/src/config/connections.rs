@@ -73,7 +73,7 @@ pub struct ClickHouseFile {
 /// Who proves a server over HTTPS, and what proves us to it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct HttpsFile {
+pub(super) struct HttpsFile {
     ca_file: Option<String>,
     certificate_file: Option<String>,
     key_file: Option<String>,
@@ -239,7 +239,7 @@ pub fn clickhouse(at: &Origins, file: ClickHouseFile) -> anyhow::Result<Option<C
 }
 
 /// How the address `{section}.url` is connected to; `None`: without TLS.
-fn tls(at: &Origins, section: &str, url: &str, file: HttpsFile) -> anyhow::Result<Option<Tls>> {
+pub(super) fn tls(at: &Origins, section: &str, url: &str, file: HttpsFile) -> anyhow::Result<Option<Tls>> {
     let keys = format!("{section}.ssl");
     let client = match (file.certificate_file, file.key_file) {
         (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
@@ -267,7 +267,7 @@ fn tls(at: &Origins, section: &str, url: &str, file: HttpsFile) -> anyhow::Resul
 }
 
 /// A secret: as it stands, or what a file holds without the line break at its end.
-fn secret(
+pub(super) fn secret(
     at: &Origins,
     key: &str,
     stated: Option<String>,

@@ -34,6 +34,7 @@ pub struct File {
     pub telemetry: Telemetry,
     pub sources: BTreeMap<String, super::sources::SourceFile>,
     pub gateway: super::gateway::GatewayFile,
+    pub prometheus: super::prometheus::PrometheusFile,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
 }
@@ -165,7 +166,9 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if ["clickhouse.", "gateway.", "kafka.", "telemetry."].iter().any(|start| key.starts_with(start))
+            if ["clickhouse.", "gateway.", "kafka.", "prometheus.", "telemetry."]
+                .iter()
+                .any(|start| key.starts_with(start))
             {
                 return false;
             }

@@ -2,10 +2,11 @@
 //! when the gateway starts or is checked, and are shown nowhere.
 
 use super::file::{List, Origins};
+use super::verify::VerifyConfig;
 use crate::failure::wrong;
 use gateway::limits::{CONNECTIONS, HOOKS, RATE_PER_S, SECRETS};
 use gateway::secret::Secret;
-use gateway::verify::{SCHEMES, Scheme, default_scheme, scheme};
+use gateway::verify::{SCHEMES, Way, default_scheme, scheme};
 use gateway::{GatewaySettings, Hook, Proof};
 use model::Text;
 use serde::Deserialize;
@@ -49,27 +50,34 @@ pub struct GatewayConfig {
 /// Where deliveries of one hook come from.
 #[derive(Debug, Clone)]
 pub struct HookConfig {
-    /// The hook's key in the configuration.
+    /// Where the configuration says how it is proved.
     pub key: String,
     /// The source that reads them; of CloudEvents their type says it.
     pub source: Option<String>,
     /// How they are proved.
-    pub scheme: &'static Scheme,
+    pub way: Way,
     secret_env: Vec<String>,
     secret_files: Vec<String>,
     topics: Vec<String>,
 }
 
 /// Reads `[gateway]`.
-pub fn gateway(at: &Origins, file: GatewayFile, mappings: &Mappings) -> anyhow::Result<GatewayConfig> {
+///
+/// A source that says how its records are proved has a hook of its name without asking for one.
+///
+/// # Errors
+/// Exit code 2: values that are not allowed, with their places.
+pub fn gateway(
+    at: &Origins,
+    file: GatewayFile,
+    mappings: &Mappings,
+    verified: &BTreeMap<String, VerifyConfig>,
+) -> anyhow::Result<GatewayConfig> {
     let listen = file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listen = listen.parse().map_err(|_| {
         let what = format!("{listen:?} is not an address with a port, as in 127.0.0.1:8080 or 0.0.0.0:8080");
         at.error("gateway.listen", what)
     })?;
-    if file.hooks.len() > HOOKS {
-        return Err(at.error("gateway.hooks", format!("there are {}, at most {HOOKS}", file.hooks.len())));
-    }
     let positive = |key: &str, number: Option<u32>, default: u32| match number.unwrap_or(default) {
         0 => Err(at.error(key, "0 would let nothing through")),
         number => Ok(number),
@@ -86,9 +94,24 @@ pub fn gateway(at: &Origins, file: GatewayFile, mappings: &Mappings) -> anyhow::
         let source = hook.source.clone().unwrap_or_else(|| name.clone());
         let named = if hook.source.is_some() { format!("{key}.source") } else { key.clone() };
         super::sources::known(at, &named, &source, mappings)?;
-        Ok((name, configured(at, key, Some(source), hook)?))
+        let verify = verified.get(&source);
+        Ok((name, configured(at, key, Some(source), hook, verify)?))
     });
-    let hooks = hooks.collect::<anyhow::Result<_>>()?;
+    let mut hooks = hooks.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    for (source, verify) in verified {
+        if source == "events" {
+            return Err(
+                at.error(&verify.key, "/v1/hooks/events is no hook's address: give the source another name")
+            );
+        }
+        let asked = hooks.values().any(|hook| hook.source.as_ref() == Some(source));
+        if !asked && !hooks.contains_key(source) {
+            hooks.insert(source.clone(), HookConfig::verified(Some(source.clone()), verify));
+        }
+    }
+    if hooks.len() > HOOKS {
+        return Err(at.error("gateway.hooks", format!("there are {}, at most {HOOKS}", hooks.len())));
+    }
     let events = &file.events;
     let stated =
         events.scheme.is_some() || !events.secret_env.0.is_empty() || !events.secret_files.0.is_empty();
@@ -97,7 +120,9 @@ pub fn gateway(at: &Origins, file: GatewayFile, mappings: &Mappings) -> anyhow::
         rate_per_s: positive("gateway.rate", file.rate, RATE_PER_S)?,
         connections: positive("gateway.max_connections", file.max_connections, CONNECTIONS as u32)? as usize,
         hooks,
-        events: stated.then(|| configured(at, "gateway.events".to_owned(), None, file.events)).transpose()?,
+        events: stated
+            .then(|| configured(at, "gateway.events".to_owned(), None, file.events, None))
+            .transpose()?,
     })
 }
 
@@ -106,7 +131,16 @@ fn configured(
     key: String,
     source: Option<String>,
     file: HookFile,
+    verify: Option<&VerifyConfig>,
 ) -> anyhow::Result<HookConfig> {
+    if let (None, Some(verify)) = (&file.scheme, verify) {
+        let mut hook = HookConfig::verified(source, verify);
+        // Two hooks of one source may have secrets of their own.
+        if !file.secret_env.0.is_empty() || !file.secret_files.0.is_empty() {
+            (hook.key, hook.secret_env, hook.secret_files) = (key, file.secret_env.0, file.secret_files.0);
+        }
+        return Ok(hook);
+    }
     let of = source.as_deref().unwrap_or_default();
     let fitting = || {
         let fitting = SCHEMES.iter().filter(|scheme| scheme.fits(of)).map(|scheme| scheme.name);
@@ -119,8 +153,13 @@ fn configured(
         })?,
         None => default_scheme(of).ok_or_else(|| {
             let what = format!(
-                "`scheme` is missing, for its vendor signs in no way of its own: one of {}",
-                fitting()
+                "`scheme` is missing, for its vendor signs in no way of its own: one of {}{}",
+                fitting(),
+                if ::sources::source(of).is_none() && !of.is_empty() {
+                    format!("; or say in [sources.{of}.verify] how its records are signed")
+                } else {
+                    String::new()
+                }
             );
             at.error(&key, what)
         })?,
@@ -128,7 +167,7 @@ fn configured(
     Ok(HookConfig {
         key,
         source,
-        scheme: found,
+        way: Way::Scheme(found),
         secret_env: file.secret_env.0,
         secret_files: file.secret_files.0,
         topics: file.topics.0,
@@ -154,19 +193,30 @@ impl GatewayConfig {
 }
 
 impl HookConfig {
+    fn verified(source: Option<String>, verify: &VerifyConfig) -> Self {
+        Self {
+            key: verify.key.clone(),
+            source,
+            way: Way::Stated(verify.stated.clone()),
+            secret_env: verify.secret_env.clone(),
+            secret_files: verify.secret_files.clone(),
+            topics: Vec::new(),
+        }
+    }
+
     /// Who may send, secrets read.
     ///
     /// # Errors
     /// As [`GatewayConfig::open`].
     pub fn open(&self) -> anyhow::Result<Proof> {
         let key = &self.key;
-        if self.scheme.is_sns() {
+        if self.way.is_sns() {
             if self.topics.is_empty() {
                 return Err(wrong(format!(
                     "{key}: `topics` is missing: the ARNs of the topics that may send"
                 )));
             }
-            return Ok(Proof { scheme: self.scheme, secrets: Vec::new(), topics: self.topics.clone() });
+            return Ok(Proof { way: self.way.clone(), secrets: Vec::new(), topics: self.topics.clone() });
         }
         let variables = self.secret_env.iter().map(|name| {
             let secret =
@@ -181,7 +231,7 @@ impl HookConfig {
         let secrets = variables.chain(files).map(|(place, secret)| {
             let secret = secret?;
             let secret = secret.trim_end_matches(['\r', '\n']);
-            (self.scheme.secret)(secret).map_err(|why| wrong(format!("{key}: the secret in {place}: {why}")))
+            self.way.secret(secret).map_err(|why| wrong(format!("{key}: the secret in {place}: {why}")))
         });
         let secrets = secrets.collect::<anyhow::Result<Vec<Secret>>>()?;
         if secrets.is_empty() || secrets.len() > SECRETS {
@@ -194,6 +244,6 @@ impl HookConfig {
                 "{key}: {what}: set secret_files, or secret_env with the names of variables"
             )));
         }
-        Ok(Proof { scheme: self.scheme, secrets, topics: Vec::new() })
+        Ok(Proof { way: self.way.clone(), secrets, topics: Vec::new() })
     }
 }

@@ -1,5 +1,6 @@
 //! The keys that the configuration knows: for messages, and for the JSON Schema that editors read.
 
+use gateway::verify::stated::{ALGORITHMS, ENCODINGS};
 use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
 use model::event::{AuthorKind, Severity};
 
@@ -295,6 +296,35 @@ pub const KEYS: &[Key] = &[
         "7d",
         "How long after a deployment a rollback, revert or hotfix counts against it.",
     ),
+    key(
+        "prometheus.authorization_file",
+        Kind::Text,
+        "",
+        "The file that holds the header Authorization that Prometheus wants, as in Bearer …",
+    ),
+    key(
+        "prometheus.slos.*.every",
+        Kind::Span,
+        "",
+        "The time between two samples of an objective, and of one (1m to 24h) [default: 5m].",
+    ),
+    key("prometheus.slos.*.good", Kind::Text, "", "The expression that counts an objective's good events."),
+    key("prometheus.slos.*.service", Kind::Text, "", "The service whose objective it is."),
+    key("prometheus.slos.*.total", Kind::Text, "", "The expression that counts all events."),
+    key(
+        "prometheus.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// server is proved by (PEM) [default: the system's].",
+    ),
+    key("prometheus.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("prometheus.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
+        "prometheus.url",
+        Kind::Text,
+        "",
+        "Where Prometheus (or what speaks its query API) answers, as in http://prometheus:9090; serve asks it for samples.",
+    ),
     key("reporting.bands", Kind::Text, "2024", "The year of the DORA report whose bands are shown, or none."),
     key("reporting.timezone", Kind::Text, "UTC", "The IANA time zone whose days are counted."),
     key("retain", words(&["all"]), "all", "What is kept."),
@@ -323,6 +353,50 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "A program that comes with Streamgauge [default, where no program is given: the source's name].",
+    ),
+    key(
+        "sources.*.verify.algorithm",
+        words(&ALGORITHMS),
+        "",
+        "How the signature of the source's deliveries is made [default: hmac-sha256]; token: the header shows the secret.",
+    ),
+    key("sources.*.verify.encoding", words(&ENCODINGS), "", "How the signature is written [default: hex]."),
+    key(
+        "sources.*.verify.header",
+        Kind::Text,
+        "",
+        "The header that holds the signature. The hook /v1/hooks/NAME is there without asking for one.",
+    ),
+    key(
+        "sources.*.verify.prefix",
+        Kind::Text,
+        "",
+        "What stands before the signature in its header, as in sha256=; of several in one header each is looked at.",
+    ),
+    key(
+        "sources.*.verify.secret_env",
+        Kind::List,
+        "",
+        "Variables that hold the secrets; each is as good as the others, so that one can be changed without a gap.",
+    ),
+    key("sources.*.verify.secret_files", Kind::List, "", "Files that hold the secrets."),
+    key(
+        "sources.*.verify.signed",
+        Kind::Text,
+        "",
+        "What is signed, as in {timestamp}.{body}; {header:NAME} is another header [default: {body}].",
+    ),
+    key(
+        "sources.*.verify.timestamp_header",
+        Kind::Text,
+        "",
+        "The header that holds the signed time, which must be near to now.",
+    ),
+    key(
+        "sources.*.verify.timestamp_prefix",
+        Kind::Text,
+        "",
+        "What stands before the signed time, as in t=; without timestamp_header, in the signature's header.",
     ),
     key(
         "telemetry.listen",

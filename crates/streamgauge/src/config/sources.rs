@@ -1,6 +1,7 @@
 //! `sources`: those that are added to the built-in ones, each by a mapping. Programs are compiled here, once.
 
 use super::file::Origins;
+use super::verify::{VerifyConfig, VerifyFile, verify};
 use ::sources::{Mapped, Mappings};
 use mapping::{Mistake, PRESETS, Program, preset};
 use model::Calendar;
@@ -20,19 +21,33 @@ pub struct SourceFile {
     #[serde(rename = "use")]
     preset: Option<String>,
     time_zone: Option<String>,
+    verify: Option<VerifyFile>,
+}
+
+/// The sources that the configuration adds.
+#[derive(Debug, Default)]
+pub struct AddedSources {
+    /// What reads their records.
+    pub mappings: Mappings,
+    /// How whoever sends them is proved, by source, where that is stated.
+    pub verified: BTreeMap<String, VerifyConfig>,
 }
 
 /// Compiles the programs of `[sources]`.
 ///
 /// # Errors
-/// Exit code 2: names that are taken or no names, unknown presets and zones, files that cannot be read, and mistakes in a
-/// program with line and column.
-pub fn mappings(at: &Origins, folder: &Path, file: BTreeMap<String, SourceFile>) -> anyhow::Result<Mappings> {
+/// Exit code 2: names that are taken or no names, unknown presets and zones, files that cannot be read, mistakes in a
+/// program with line and column, and in how its records are proved.
+pub fn sources(
+    at: &Origins,
+    folder: &Path,
+    file: BTreeMap<String, SourceFile>,
+) -> anyhow::Result<AddedSources> {
     if file.len() > MAX_SOURCES {
         return Err(at.error("sources", format!("{} are more than {MAX_SOURCES}", file.len())));
     }
-    let mut mapped = BTreeMap::new();
-    for (name, source) in file {
+    let (mut mapped, mut verified) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mut source) in file {
         let key = format!("sources.{name}");
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(letters) {
@@ -47,9 +62,12 @@ pub fn mappings(at: &Origins, folder: &Path, file: BTreeMap<String, SourceFile>)
             return Err(at.error(&format!("{key}.time_zone"), what));
         }
         let program = program(at, folder, &name, &source)?;
+        if let Some(file) = source.verify.take() {
+            verified.insert(name.clone(), verify(at, format!("{key}.verify"), file)?);
+        }
         mapped.insert(name, Mapped { program, time_zone: source.time_zone });
     }
-    Ok(Mappings::new(mapped))
+    Ok(AddedSources { mappings: Mappings::new(mapped), verified })
 }
 
 fn program(at: &Origins, folder: &Path, name: &str, source: &SourceFile) -> anyhow::Result<Program> {

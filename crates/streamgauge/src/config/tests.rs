@@ -128,7 +128,7 @@ fn hooks_are_read_and_what_does_not_fit_is_named_with_its_place() {
     let text =
         "[gateway.hooks.shop]\nsource = \"gitlab\"\nscheme = \"gitlab_token\"\n[gateway.hooks.incidentio]\n";
     let gateway = read(text, &[]).unwrap().gateway;
-    let schemes: Vec<_> = gateway.hooks.values().map(|hook| hook.scheme.name).collect();
+    let schemes: Vec<_> = gateway.hooks.values().map(|hook| hook.way.name()).collect();
     assert_eq!(schemes, ["standard_webhooks", "gitlab_token"]);
     assert!(gateway.events.is_none());
     check_error(
@@ -146,6 +146,70 @@ fn hooks_are_read_and_what_does_not_fit_is_named_with_its_place() {
     check_error("[gateway.hooks.Shop]\n", &[], "a hook's name is a part of its address");
     check_error("[gateway.hooks.github]\nsecret = \"x\"", &[], "unknown key `gateway.hooks.github.secret`");
     check_error("[gateway]\nrate = 0", &[], "0 would let nothing through");
+}
+
+#[test]
+fn a_source_says_how_its_deliveries_are_signed_and_has_a_hook_of_its_name() {
+    let verify = "[sources.bot]\nmap = '.'\n[sources.bot.verify]\nheader = \"X-Bot\"\nalgorithm = \"hmac-sha1\"\n\
+                  prefix = \"sha1=\"\nsecret_env = [\"BOT\"]\n";
+    let ways = |text: &str| {
+        let gateway = read(&format!("{verify}{text}"), &[]).unwrap().gateway;
+        let hook = |(name, hook): (&String, &gateway::HookConfig)| {
+            (name.clone(), hook.way.name(), hook.key.clone(), hook.source.clone().unwrap())
+        };
+        gateway.hooks.iter().map(hook).collect::<Vec<_>>()
+    };
+    let of = |name: &str, way, key: &str| (name.to_owned(), way, key.to_owned(), "bot".to_owned());
+    assert_eq!(ways(""), [of("bot", "verify", "sources.bot.verify")]);
+    assert_eq!(ways("[gateway.hooks.b]\nsource = \"bot\""), [of("b", "verify", "sources.bot.verify")]);
+    let own = "[gateway.hooks.b]\nsource = \"bot\"\nsecret_env = [\"OTHER\"]";
+    assert_eq!(ways(own), [of("b", "verify", "gateway.hooks.b")]);
+    let scheme = "[gateway.hooks.bot]\nscheme = \"bearer\"";
+    assert_eq!(ways(scheme), [of("bot", "bearer", "gateway.hooks.bot")]);
+    for (keys, says) in [
+        (
+            "algorithm = \"md5\"",
+            "s.toml:4:1: `sources.a.verify.algorithm`: \"md5\" is not one of hmac-sha1, ",
+        ),
+        ("encoding = \"b64\"", "s.toml:4:1: `sources.a.verify.encoding`: \"b64\" is not one of hex, base64"),
+        (
+            "signed = \"{timestamp}{body}\"",
+            "s.toml:4:1: `sources.a.verify.signed`: {timestamp} is signed, but",
+        ),
+        ("head = \"x\"", "s.toml:4:1: unknown key `sources.a.verify.head`"),
+        ("prefix = \"x\"", "s.toml:3:12: `sources.a.verify`: no secret is named: set secret_files"),
+    ] {
+        let text = format!("[sources.a]\nmap = '.'\n[sources.a.verify]\n{keys}\nheader = \"X-Sign\"");
+        check_error(&text, &[], says);
+    }
+    check_error(
+        "[sources.a]\nmap = '.'\nverify.prefix = \"x\"",
+        &[],
+        "`sources.a.verify.header`: it says which",
+    );
+    check_error(
+        "[gateway.hooks.a]\n[sources.a]\nmap = '.'",
+        &[],
+        "or say in [sources.a.verify] how its records are signed",
+    );
+}
+
+#[test]
+fn objectives_are_read_and_a_mistake_in_one_is_named_with_its_place() {
+    let slo = "[prometheus]\nurl = \"http://p:9090/\"\n[prometheus.slos.up]\nservice = \"a\"\ngood = \"x\"\n";
+    let read_slo =
+        |more: &str| read(&format!("{slo}{more}"), &[]).map(|settings| settings.prometheus.unwrap());
+    let prometheus = read_slo("total = \"y\"").unwrap();
+    assert_eq!(prometheus.url, "http://p:9090");
+    assert_eq!(prometheus.objectives["up"].every, Span::from_minutes(5));
+    check_error(slo, &[], "s.toml:3:18: `prometheus.slos.up`: `total` is missing");
+    check_error(
+        &format!("{slo}total = \"y\"\nevery = \"10s\""),
+        &[],
+        "s.toml:7:1: `prometheus.slos.up.every`",
+    );
+    check_error("[prometheus.slos.up]\nservice = \"a\"", &[], "set prometheus.url");
+    assert!(read("", &[]).unwrap().prometheus.is_none());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `import git`: the whole commit graph behind the default branch and the tags of a local clone, as records of
 //! the source `git`. Only facts leave the repository: no messages, no names, no addresses.
 
+use super::flags::{self, FlagFile};
 use super::remote::repository_name;
 use super::{Sink, now};
 use crate::failure::wrong;
@@ -25,6 +26,8 @@ pub struct Options {
     pub tags: Option<String>,
     /// The repository's name, where the remote's is not wanted.
     pub repo: Option<String>,
+    /// Files of flags whose history is read, too.
+    pub flags: Vec<FlagFile>,
 }
 
 /// A repository, opened and checked, whose history can be read.
@@ -33,6 +36,8 @@ pub struct History {
     name: RepoName,
     tags: Vec<Tag>,
     commits: Vec<ObjectId>,
+    /// The environment of each change of a file of flags, and its record.
+    flags: Vec<(String, serde_json::Value)>,
 }
 
 struct Tag {
@@ -72,7 +77,13 @@ impl History {
         })?;
         // Parents before children: what follows then only adds.
         commits.reverse();
-        Ok(Self { repository, name, tags, commits })
+        let mut changes = Vec::new();
+        for file in &options.flags {
+            let found = flags::records(&repository, branch, file)
+                .with_context(|| format!("{}: {}", path.display(), file.path))?;
+            changes.extend(found.into_iter().map(|record| (file.environment.clone(), record)));
+        }
+        Ok(Self { repository, name, tags, commits, flags: changes })
     }
 
     /// The repository's name, as in `github.com/acme/checkout`.
@@ -85,10 +96,10 @@ impl History {
     }
     /// How many records there will be.
     pub fn len(&self) -> u64 {
-        (self.commits.len() + self.tags.len()) as u64
+        (self.commits.len() + self.tags.len() + self.flags.len()) as u64
     }
 
-    /// Hands every commit, parents before children, then every tag by its time.
+    /// Hands every commit, parents before children, then every tag by its time, then the changes of flags.
     ///
     /// # Errors
     /// An object that cannot be read, and what the sink says.
@@ -97,23 +108,33 @@ impl History {
         let at = now();
         let topic = Text::new(format!("git:{}", self.name));
         let mut offset = 0;
-        let mut put = |body: serde_json::Value| {
+        let mut put = |source: &str, environment: Option<&str>, body: &serde_json::Value| {
             offset += 1;
             let origin = Origin { topic: topic.clone(), partition: 0, offset };
             let body = body.to_string().into_bytes();
-            let headers = headers.clone();
-            sink.record(RawRecord { source: Text::new("git"), headers, body, received_at: at, origin }, false)
+            let mut headers = headers.clone();
+            headers.extend(environment.map(|name| (Text::new("environment"), name.to_owned())));
+            sink.record(
+                RawRecord { source: Text::new(source), headers, body, received_at: at, origin },
+                false,
+            )
         };
         for id in &self.commits {
-            put(self.commit(*id, with_paths).with_context(|| format!("{}: commit {id}", self.name))?)?;
+            let commit =
+                self.commit(*id, with_paths).with_context(|| format!("{}: commit {id}", self.name))?;
+            put("git", None, &commit)?;
         }
         for tag in &self.tags {
-            put(json!({
+            let tag = json!({
                 "type": "tag",
                 "name": tag.name,
                 "sha": tag.commit.to_string(),
                 "tagged_at": tag.tagged_at,
-            }))?;
+            });
+            put("git", None, &tag)?;
+        }
+        for (environment, change) in &self.flags {
+            put("flagd", Some(environment), change)?;
         }
         Ok(())
     }

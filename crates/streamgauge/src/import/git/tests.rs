@@ -197,3 +197,64 @@ fn what_is_no_whole_repository_is_refused_with_the_remedy() {
     scene.git(&["clone", "-q", "--depth", "1", &source, shallow.to_str().unwrap()]);
     check(&shallow, "fetch --unshallow");
 }
+
+#[test]
+fn a_file_of_flags_is_read_out_of_the_branch_s_own_line_without_what_its_rules_say() {
+    let mut scene = Scene::new();
+    let write = |scene: &Scene, text: &str| std::fs::write(scene.path().join("flags.json"), text).unwrap();
+    scene.commit("a", &["-m", "before there were flags"]);
+    write(
+        &scene,
+        r#"{"flags":{"cart":{"state":"ENABLED","defaultVariant":"off","variants":{"on":1,"off":0}}}}"#,
+    );
+    let first = scene.commit("a", &["-m", "a flag"]);
+    scene.commit("a", &["-m", "something else"]);
+    write(&scene, "{ not JSON");
+    scene.commit("a", &["-m", "a slip"]);
+    write(
+        &scene,
+        r#"{"flags":{"cart":{"state":"ENABLED","defaultVariant":"off","variants":{"on":1,"off":0},
+            "targeting":{"if":[{"in":[{"var":"email"},["ada@example.com"]]},"on"]}}}}"#,
+    );
+    let ruled = scene.commit("a", &["-m", "a rule"]);
+    scene.git(&["rm", "-q", "flags.json"]);
+    let gone = scene.commit("a", &["-m", "no flags any more"]);
+
+    let flags = vec!["flags.json=staging".parse().unwrap()];
+    let history = History::open(scene.path(), &Options { flags, ..Options::default() }).unwrap();
+    let mut taken = Taken::default();
+    history.read(false, &mut taken).unwrap();
+    assert_eq!(history.len(), taken.0.len() as u64);
+    let changes: Vec<&RawRecord> =
+        taken.0.iter().filter(|record| record.source.as_str() == "flagd").collect();
+    assert!(changes.iter().all(|record| record.header("environment") == Some("staging")));
+    assert!(changes.iter().all(|record| !String::from_utf8_lossy(&record.body).contains("ada")));
+    let mut told = Vec::new();
+    for record in changes {
+        let outcome = sources::read(record, &sources::SourceSettings::default());
+        let sources::Outcome::Emit(events) = outcome else { continue };
+        let events = events.iter().map(model::json::to_value);
+        told.extend(
+            events
+                .map(|event| (event["id"].as_str().unwrap()[..40].to_owned(), event["flag_change"].clone())),
+        );
+    }
+    let change = |action: &str, more: Value| {
+        let mut change = serde_json::json!({"flag": "cart", "action": action, "environment": "staging"});
+        change.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        change
+    };
+    let expected = [
+        (first, change("created", serde_json::json!({"to": "off"}))),
+        (ruled, change("updated", serde_json::json!({"from": "off", "to": "off"}))),
+        (gone, change("deleted", serde_json::json!({"from": "off"}))),
+    ];
+    assert_eq!(told, expected);
+
+    let wrong = vec!["other.json".parse().unwrap()];
+    let error = History::open(scene.path(), &Options { flags: wrong, ..Options::default() }).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("no commit of the default branch has a file other.json"),
+        "{error:#}"
+    );
+}
