@@ -304,7 +304,7 @@ mod tests {
         let asked = asked(&url);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let at = Timestamp::parse("2025-03-04T02:00:00Z").unwrap();
-        let mut ask = || runtime.block_on(asked.query("(", at));
+        let ask = || runtime.block_on(asked.query("(", at));
         assert_eq!(ask().unwrap()["error"], "parse error");
         assert_eq!(ask(), Err("it answers 503".to_owned()));
         assert_eq!(ask(), Err("it answers 200".to_owned()));
