@@ -116,12 +116,16 @@ impl<L: Logic, O: Outside> Task<L, O> {
         let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
         let offsets = match begun {
             Ok(offsets) => offsets,
-            // A process that was stopped meanwhile may have been taken for dead: the next owner went on.
-            Err(_) if checkpoint != restore::checkpoint(outside, L::changelog(topics), partition, &name)? => {
+            Err(source) => {
+                // A process that was stopped meanwhile may have been taken for dead, and the next owner gone on. Behind a
+                // new fence nobody does: what the changelog holds then is all that there is.
+                let _fence = outside.session(&id).map_err(Error::transaction(&name))?;
+                if restore::checkpoint(outside, L::changelog(topics), partition, &name)? == checkpoint {
+                    return Err(Error::State { task: name, source });
+                }
                 let reason = "it went on elsewhere while it was restored here";
                 return Err(Error::transaction(&name)(EosError::Fenced(reason.to_owned())));
             }
-            Err(source) => return Err(Error::State { task: name, source }),
         };
         let took = outside.instant() - started;
         stats.restored(took);

@@ -16,6 +16,7 @@ const FOUND: &[(u64, &str)] = &[
     (7, "a transaction of corrections that waited for its brokers held the next one up"),
     (15, "a catalog that came while nothing else did was followed an hour later"),
     (138, "a restore that another process overtook said that the state was lost"),
+    (5862, "the same, while what the other process committed was not written everywhere yet"),
     (414, "partitions that went within a poll were ingested under the generation that took them away"),
 ];
 
