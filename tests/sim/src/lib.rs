@@ -21,6 +21,7 @@ mod groups;
 mod log;
 mod outside;
 mod planted;
+mod session;
 mod store;
 mod story;
 mod transactions;
