@@ -6,17 +6,12 @@ use crate::retry::{may_pass, pause};
 use crate::rows::Stored;
 use crate::tables::Table;
 use clickhouse::Client;
-use tokio::sync::Semaphore;
 
 /// Inserts, within its limits.
 pub struct Inserter {
     client: Client,
     limits: Limits,
-    turns: Semaphore,
 }
-
-/// Most inserts that are under way at once: one is encoded while the server works on the others.
-const AT_ONCE: usize = 3;
 
 impl Inserter {
     /// Takes a client whose database is set and migrated.
@@ -26,7 +21,7 @@ impl Inserter {
             .with_setting("wait_end_of_query", "1")
             // On a cluster: acknowledged means that the shards have it, not that it waits on disk.
             .with_setting("distributed_foreground_insert", "1");
-        Self { client, limits, turns: Semaphore::new(AT_ONCE) }
+        Self { client, limits }
     }
 
     /// Whether so many rows and bytes are worth an insert, or must not become more.
@@ -69,8 +64,6 @@ impl Inserter {
     }
 
     async fn try_insert<T: Stored>(&self, rows: &[T]) -> clickhouse::error::Result<()> {
-        // It is never closed.
-        let _turn = self.turns.acquire().await;
         let timeout = Some(self.limits.timeout);
         let mut insert = self.client.insert::<T>(T::TABLE).await?.with_timeouts(timeout, timeout);
         for row in rows {

@@ -56,15 +56,6 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
-    /// Adds what another load did.
-    pub(crate) fn add(&mut self, other: Self) {
-        for (table, rows) in other.rows {
-            *self.rows.entry(table).or_default() += rows;
-        }
-        self.inserts += other.inserts;
-        self.retries += other.retries;
-    }
-
     /// Rows acknowledged, of all tables.
     pub fn total(&self) -> u64 {
         self.rows.values().sum()
@@ -104,7 +95,7 @@ impl Loader {
         self.tables = Tables::default();
     }
 
-    /// Inserts everything that waits. Returns after every insert is acknowledged.
+    /// Inserts everything that waits, table after table. Returns after every insert is acknowledged.
     ///
     /// # Errors
     /// [`crate::Error::Load`] after bounded attempts. Some rows may be stored then, and none waits any more:

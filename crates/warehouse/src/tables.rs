@@ -35,18 +35,6 @@ impl<T: Stored> Table<T> {
         self.rows.push(row);
         weight
     }
-
-    /// Inserts the rows; their memory serves the next.
-    async fn insert(&mut self, into: &Inserter) -> Result<LoadReport> {
-        let mut report = LoadReport::default();
-        if !self.rows.is_empty() {
-            let inserted = into.insert(&self.rows, &mut report).await;
-            self.rows.clear();
-            self.bytes = 0;
-            inserted?;
-        }
-        Ok(report)
-    }
 }
 
 macro_rules! tables {
@@ -62,28 +50,23 @@ macro_rules! tables {
         }
 
         impl Tables {
-            /// Inserts what is full, or everything, into several tables at once: while the server sorts and writes
-            /// one table's rows, another's are encoded. What is inserted no longer waits.
+            /// Inserts, table after table, what is full, or everything. What is inserted no longer waits.
             ///
             /// # Errors
-            /// That of the first table whose insert failed; what went into others stays there.
+            /// Those of the first insert that fails; the tables after it were not tried.
             pub async fn insert(&mut self, into: &Inserter, all: bool) -> Result<LoadReport> {
-                let (mut rows, mut bytes) = (0, 0);
-                $(
-                    let is_due = all || into.is_full(&self.$table);
-                    if is_due {
-                        rows += self.$table.rows.len();
-                        bytes += self.$table.bytes;
-                    }
-                    let $table = async {
-                        if is_due { self.$table.insert(into).await } else { Ok(LoadReport::default()) }
-                    };
-                )+
-                let ($($table,)+) = tokio::join!($($table),+);
-                self.rows -= rows;
-                self.bytes -= bytes;
                 let mut report = LoadReport::default();
-                $(report.add($table?);)+
+                $(
+                    if !self.$table.rows.is_empty() && (all || into.is_full(&self.$table)) {
+                        let mut table = std::mem::take(&mut self.$table);
+                        self.rows -= table.rows.len();
+                        self.bytes -= table.bytes;
+                        into.insert(&table.rows, &mut report).await?;
+                        // Its memory serves the next rows.
+                        table.rows.clear();
+                        self.$table = Table { rows: table.rows, bytes: 0 };
+                    }
+                )+
                 Ok(report)
             }
         }
