@@ -1213,7 +1213,7 @@ SELECT
     scope,
     metric,
     window,
-    held_from AS as_of,
+    as_of,
     value,
     null_reason,
     samples,
@@ -1226,13 +1226,67 @@ SELECT
     inferred,
     per_day,
     days_with,
-    toBool(held_from <= present AND held_until > present) AS live,
+    live,
     toBool(metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
-        AND (isNull(failure_window_s) OR held_from + toIntervalSecond(assumeNotNull(failure_window_s)) > present)) AS provisional,
+        AND (isNull(failure_window_s) OR as_of + toIntervalSecond(assumeNotNull(failure_window_s)) > present)) AS provisional,
     definition,
     rev,
     computed_at
-FROM streamgauge.dora_spans AS spans
+FROM
+(
+    SELECT
+        scope,
+        metric,
+        window,
+        as_of,
+        value,
+        if(isNull(value), 'no_data', '') AS null_reason,
+        samples,
+        p50,
+        p75,
+        p90,
+        p95,
+        mean,
+        confirmed,
+        inferred,
+        per_day,
+        days_with,
+        toBool((scope, metric, window, as_of) GLOBAL IN (
+            SELECT scope, metric, window, max(as_of)
+            FROM streamgauge.dora_steps_rows FINAL
+            WHERE as_of <= now64(6, 'UTC')
+            GROUP BY scope, metric, window
+        )) AS live,
+        definition,
+        rev,
+        computed_at
+    FROM streamgauge.dora_steps_rows FINAL
+    WHERE NOT (metric IN ('change_fail_rate', 'recovery_time', 'rework_rate')
+        AND scope GLOBAL IN (SELECT scope FROM streamgauge.scopes WHERE NOT failure_source))
+    UNION ALL
+    SELECT
+        scope,
+        metric,
+        window,
+        held_from AS as_of,
+        value,
+        null_reason,
+        samples,
+        p50,
+        p75,
+        p90,
+        p95,
+        mean,
+        confirmed,
+        inferred,
+        per_day,
+        days_with,
+        toBool(held_from <= now64(6, 'UTC')) AS live,
+        definition,
+        rev,
+        computed_at
+    FROM streamgauge.dora_blind_spots
+) AS steps
 COMMENT 'Rolling windows as steps: a value holds from its as_of until the next step. Steps in the future are values that leave the window if nothing else happens.';
 
 -- 006 series
@@ -1416,5 +1470,5 @@ COMMENT 'The value of each scope, metric and window now: of the window that ends
 
 -- 006 series
 INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
-SELECT 6, 'series', '9c15633b95a30fc252e79680ae21debc79c1eaea1b4ea79ce36be2957bfd3122', now64(3, 'UTC');
+SELECT 6, 'series', 'cc6bb3afe3d252c6329659e8d2f3677f21959ad70d5a85009fe692f9158c7bc1', now64(3, 'UTC');
 
