@@ -44,6 +44,15 @@ pub enum Error {
     NoAuthorities(String),
 }
 
+/// What happened to a request; the outer errors of `hyper`'s client say only that something did.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    last.to_string()
+}
+
 /// What `hyper`'s client connects with.
 pub type Connector = HttpsConnector<HttpConnector>;
 

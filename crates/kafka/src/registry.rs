@@ -187,19 +187,10 @@ impl Registry {
         }
         let body = Bytes::from(body.map(ToString::to_string).unwrap_or_default());
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        let answer = self.client.request(request).await.map_err(|error| innermost(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| https::innermost(&error))?;
         let status = answer.status().as_u16();
         let read = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
         let bytes = read.map_err(|error| error.to_string())?.to_bytes();
         Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })
     }
-}
-
-/// What happened; the outer errors say only that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(inner) = last.source() {
-        last = inner;
-    }
-    last.to_string()
 }

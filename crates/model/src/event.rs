@@ -723,11 +723,6 @@ impl RecordOrder {
             hash: [0; 32],
         }
     }
-
-    /// A bound that no record lies behind.
-    pub fn greatest() -> Self {
-        Self { occurred_at: Timestamp::from_micros(i64::MAX), ..Self::least() }
-    }
 }
 
 impl DeliveryEvent {

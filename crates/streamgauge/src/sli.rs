@@ -84,7 +84,7 @@ impl Asked {
             request = request.header("authorization", authorization);
         }
         let request = request.body(Full::new(Bytes::from(form))).map_err(|error| error.to_string())?;
-        let answer = self.client.request(request).await.map_err(|error| innermost(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| https::innermost(&error))?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
@@ -95,15 +95,6 @@ impl Asked {
             _ => Err(format!("it answers {status}")),
         }
     }
-}
-
-/// What happened; the outer errors say only that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(inner) = last.source() {
-        last = inner;
-    }
-    last.to_string()
 }
 
 /// Percent-encoding of a form's value.

@@ -267,7 +267,7 @@ pub(super) fn tls(at: &Origins, section: &str, url: &str, file: HttpsFile) -> an
 }
 
 /// A secret: as it stands, or what a file holds without the line break at its end.
-pub(super) fn secret(
+fn secret(
     at: &Origins,
     key: &str,
     stated: Option<String>,
