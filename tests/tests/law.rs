@@ -62,11 +62,15 @@ fn run(
             topology.settle(false);
             let state = commit(&mut topology, &mut tables);
             let in_force = topology.catalog().clone();
-            topology = Topology::new(definitions.clone(), in_force, run.partitions);
+            let before =
+                std::mem::replace(&mut topology, Topology::new(definitions.clone(), in_force, run.partitions));
             for ((task, _), entry) in &state {
                 topology.restore(*task, entry).unwrap();
             }
             topology.restored();
+            for (was, is) in before.correlators().iter().zip(topology.correlators()) {
+                assert_eq!(was.derived_otherwise(is), None, "a restored task knows something else");
+            }
         }
     }
     if run.first_catalog.as_ref().is_some_and(|(_, until)| *until >= events.len()) {

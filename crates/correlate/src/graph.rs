@@ -20,13 +20,13 @@ fn commit(event: &DeliveryEvent) -> Option<&Commit> {
 }
 
 /// A push as its records tell it: where a link of its chain leads.
-struct Chained {
+pub(crate) struct Chained {
     /// Commit → the one before it.
     links: Vec<(Sha, Sha)>,
-    known: BTreeSet<Sha>,
+    pub(crate) known: BTreeSet<Sha>,
 }
 
-fn chain(push: &Push) -> Chained {
+pub(crate) fn chain(push: &Push) -> Chained {
     let mut known: BTreeSet<Sha> = push.commits.iter().filter(|sha| !sha.is_zero()).cloned().collect();
     let mut links = Vec::new();
     let mut before = push.before.clone().filter(|sha| !sha.is_zero() && push.forced != Some(true));
@@ -105,7 +105,7 @@ impl Correlator {
         }
     }
 
-    fn merge_commit(&self, repo: &RepoName, sha: &Sha) -> Node {
+    pub(crate) fn merge_commit(&self, repo: &RepoName, sha: &Sha) -> Node {
         let thing = Thing::Commit(repo.clone(), sha.clone());
         let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
         let mut node = Node { known: !records.is_empty(), ..Node::default() };

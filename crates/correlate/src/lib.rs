@@ -20,6 +20,7 @@ mod evidence;
 pub mod explain;
 mod fact;
 mod graph;
+mod index;
 mod merge;
 mod pool;
 mod pulls;

@@ -44,7 +44,7 @@ fn merge(records: &[&Arc<DeliveryEvent>]) -> Option<PullRequestEvent> {
 }
 
 /// The commits that a pull request knows, each in its roles.
-fn roles(pull: &PullRequestEvent) -> BTreeSet<(Sha, PullRole)> {
+pub(crate) fn roles(pull: &PullRequestEvent) -> BTreeSet<(Sha, PullRole)> {
     let merge = pull.merge_commit_sha.iter().map(|sha| (sha.clone(), PullRole::Merge));
     let listed = pull.commits.iter().flatten().map(|listed| (listed.sha.clone(), PullRole::Listed));
     merge.chain(listed).chain([(pull.head_sha.clone(), PullRole::Head)]).collect()
@@ -53,33 +53,8 @@ fn roles(pull: &PullRequestEvent) -> BTreeSet<(Sha, PullRole)> {
 impl Correlator {
     /// A pull request's records or reviews changed: merges them anew.
     pub(crate) fn settle_pull_records(&mut self, repo: &RepoName, number: u64) {
-        let records: Vec<&Arc<DeliveryEvent>> =
-            self.state.records_of(&Thing::PullRequest(repo.clone(), number)).collect();
-        let merged = merge(&records).map(|mut merged| {
-            // Forges fill these in before a merge, and one that was reopened was not merged after all.
-            if merged.state == PullRequestState::Merged {
-                let began = || final_run_began(&records, |event| Some(body(event)?.state));
-                merged.merged_at = merged.merged_at.or_else(began);
-            } else {
-                merged.merged_at = None;
-                merged.merge_commit_sha = None;
-            }
-            merged
-        });
         let key = (repo.clone(), number);
-        let new = merged.map(|merged| {
-            let merged_at = merged.merged_at;
-            let reviews = self.state.records_of(&Thing::Reviews(repo.clone(), number));
-            let reviews = reviews.filter_map(|event| match &event.body {
-                EventBody::Review(Review { submitted_at, .. }) => Some(*submitted_at),
-                _ => None,
-            });
-            // DevLake takes the first review whenever it was.
-            let counts =
-                |at: &Timestamp| self.definitions.is_devlake() || merged_at.is_none_or(|merged| *at < merged);
-            let first_reviewed_at = reviews.filter(counts).min();
-            Pull { merged, first_reviewed_at }
-        });
+        let new = self.merge_pull(repo, number);
         let old = self.state.pulls.get(&key).cloned();
         if old == new {
             return;
@@ -103,6 +78,35 @@ impl Correlator {
             }
         }
         self.dirty.pulls.insert(key);
+    }
+
+    pub(crate) fn merge_pull(&self, repo: &RepoName, number: u64) -> Option<Pull> {
+        let records: Vec<&Arc<DeliveryEvent>> =
+            self.state.records_of(&Thing::PullRequest(repo.clone(), number)).collect();
+        let merged = merge(&records).map(|mut merged| {
+            // Forges fill these in before a merge, and one that was reopened was not merged after all.
+            if merged.state == PullRequestState::Merged {
+                let began = || final_run_began(&records, |event| Some(body(event)?.state));
+                merged.merged_at = merged.merged_at.or_else(began);
+            } else {
+                merged.merged_at = None;
+                merged.merge_commit_sha = None;
+            }
+            merged
+        });
+        merged.map(|merged| {
+            let merged_at = merged.merged_at;
+            let reviews = self.state.records_of(&Thing::Reviews(repo.clone(), number));
+            let reviews = reviews.filter_map(|event| match &event.body {
+                EventBody::Review(Review { submitted_at, .. }) => Some(*submitted_at),
+                _ => None,
+            });
+            // DevLake takes the first review whenever it was.
+            let counts =
+                |at: &Timestamp| self.definitions.is_devlake() || merged_at.is_none_or(|merged| *at < merged);
+            let first_reviewed_at = reviews.filter(counts).min();
+            Pull { merged, first_reviewed_at }
+        })
     }
 
     /// Marks the pull requests that know a commit, and the commits whose start may hang on it.

@@ -11,13 +11,7 @@ use std::sync::Arc;
 impl Correlator {
     /// An attempt's records changed: merges them anew.
     pub(crate) fn settle_attempt(&mut self, service: &ServiceName, id: &DeploymentId) {
-        let config = self.catalog.service(service);
-        let thing = Thing::Attempt(service.clone(), id.clone());
-        let counts = |event: &&Arc<DeliveryEvent>| {
-            config.deployments_from.as_ref().is_none_or(|sources| sources.contains(&event.source))
-        };
-        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).filter(counts).collect();
-        let new = Attempt::merge(&records);
+        let new = self.merge_attempt(service, id);
         let key = (service.clone(), id.clone());
         let old = self.state.attempts.get(&key).cloned();
         if new == old {
@@ -44,6 +38,16 @@ impl Correlator {
             self.dirty.chains.entry(chain).or_default();
             self.state.attempts.put(key, new);
         }
+    }
+
+    pub(crate) fn merge_attempt(&self, service: &ServiceName, id: &DeploymentId) -> Option<Attempt> {
+        let config = self.catalog.service(service);
+        let thing = Thing::Attempt(service.clone(), id.clone());
+        let counts = |event: &&Arc<DeliveryEvent>| {
+            config.deployments_from.as_ref().is_none_or(|sources| sources.contains(&event.source))
+        };
+        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).filter(counts).collect();
+        Attempt::merge(&records)
     }
 
     /// Groups the attempts of the marked chains anew.
@@ -366,7 +370,7 @@ fn tags(repositories: &[RepoName], version: &Text) -> Vec<Text> {
 }
 
 /// The commits whose being known changes a deployment.
-fn awaited_by(rollout: &Rollout) -> BTreeSet<Sha> {
+pub(crate) fn awaited_by(rollout: &Rollout) -> BTreeSet<Sha> {
     let listed = rollout.listed.iter().flatten().map(|(_, sha)| sha.clone());
     rollout.commit_sha.iter().cloned().chain(listed).collect()
 }
@@ -385,7 +389,7 @@ pub fn name_of_sha(sha: &Sha) -> Text {
 }
 
 /// The names by which an incident may mean this deployment, its members' ids apart.
-fn names_of(rollout: &Rollout) -> BTreeSet<Text> {
+pub(crate) fn names_of(rollout: &Rollout) -> BTreeSet<Text> {
     let version = rollout.version.iter().map(name_of_version);
     let head = rollout.head.iter().map(|(_, sha)| sha);
     let shas = rollout.sha.iter().chain(head).map(name_of_sha);

@@ -108,7 +108,7 @@ impl Correlator {
     }
 
     /// Failed and later passed, over the finished runs of a workflow on a commit, in order of their finish.
-    fn flaky_on(&self, repo: &RepoName, workflow: &Text, sha: &Sha) -> Option<Flaky> {
+    pub(crate) fn flaky_on(&self, repo: &RepoName, workflow: &Text, sha: &Sha) -> Option<Flaky> {
         let on = self.state.runs_on.of(&(repo.clone(), sha.clone()));
         let mut ended: BTreeSet<_> = BTreeSet::new();
         for ((run, attempt), _) in on.filter(|(_, name)| *name == workflow) {

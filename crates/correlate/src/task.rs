@@ -244,7 +244,7 @@ impl Correlator {
 
     /// The rows as they were last published, in no order: what the warehouse holds.
     pub fn published(&self) -> impl Iterator<Item = &Row> {
-        self.state.published.values().map(|published| &published.row)
+        self.state.published.unordered().map(|(_, published)| &published.row)
     }
 }
 
@@ -270,5 +270,7 @@ impl Stateful for Correlator {
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
         self.state.restore_entry(entry)
     }
-    fn restored(&mut self) {}
+    fn restored(&mut self) {
+        self.index();
+    }
 }

@@ -274,16 +274,16 @@ fn ten_thousand_connections_are_served() {
         })
         .collect();
     let sent = started.elapsed();
-    let open = server.stats().connections.load(Ordering::Relaxed);
     for client in &mut clients {
         assert_eq!(client.answer().status, 202);
     }
-    println!(
-        "{count} connections, {open} open at once after {sent:?}, all answered after {:?}",
-        started.elapsed()
-    );
-    // A machine that is too busy to send them within 30 s sees the first ones closed, answered and idle.
-    assert!(open > count * 9 / 10 || sent > Duration::from_secs(25), "{open} of {count} were open at once");
+    let answered = started.elapsed();
+    // Only now has the server taken the last one from the system's queue, and it keeps all of them: none of these
+    // clients hangs up before the end of the test.
+    let open = server.stats().connections.load(Ordering::Relaxed);
+    println!("{count} connections, all sent after {sent:?}, all answered after {answered:?}, {open} open at once");
+    // A machine that is too busy to do this within 30 s sees the first ones closed, answered and idle.
+    assert!(open == count || answered > Duration::from_secs(25), "{open} of {count} were open at once");
     assert_eq!(log.records().len(), count);
     assert_eq!(Client::to(&server).get("/healthz").status, 200);
 }

@@ -55,6 +55,12 @@ impl<K: Ord, V> Journal<K, V> {
         self.changes.drain(..)
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.crowded = CROWDED;
+    }
+
     /// Leaves of each key the first change, in the order of the keys.
     fn tidy(&mut self) {
         self.changes.sort_by(|a, b| a.0.cmp(&b.0));

@@ -21,6 +21,13 @@ impl<K, V> Default for Lookup<K, V> {
     }
 }
 
+/// Equal rows; what a transaction does to them is no part of it.
+impl<K: Eq + Hash, V: PartialEq> PartialEq for Lookup<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+}
+
 impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
@@ -51,9 +58,9 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
         rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
         rows.into_iter()
     }
-    /// Every value, in no order: for what does not depend on one.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.rows.values()
+    /// Every row, in no order: for what does not depend on one.
+    pub fn unordered(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.iter()
     }
     /// How many rows there are.
     pub fn len(&self) -> usize {
@@ -71,6 +78,10 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
     /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
     pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
         self.journal.commit(|key| self.rows.get(key), change);
+    }
+    /// Ends the transaction of a table that is not stored.
+    pub fn forget_changes(&mut self) {
+        self.journal.clear();
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {
@@ -170,6 +181,16 @@ impl<G, O, V> Default for Groups<G, O, V> {
     }
 }
 
+/// Equal rows; what a transaction does to them is no part of it.
+impl<G: Eq + Hash, O: Ord, V: PartialEq> PartialEq for Groups<G, O, V> {
+    fn eq(&self, other: &Self) -> bool {
+        let has = |(group, rows): (&G, &Group<O, V>)| {
+            other.groups.get(group).is_some_and(|others| rows.iter().eq(others.iter()))
+        };
+        self.rows == other.rows && self.groups.iter().all(has)
+    }
+}
+
 impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V> {
     /// The value of a key.
     pub fn get(&self, (group, order): &(G, O)) -> Option<&V> {
@@ -212,6 +233,10 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V
             .into_iter()
             .flat_map(|(group, rows)| rows.iter().map(move |(order, value)| ((group, order), value)))
     }
+    /// Every group with its rows, in no order: for what does not depend on one.
+    pub fn unordered(&self) -> impl Iterator<Item = (&G, impl Iterator<Item = (&O, &V)>)> {
+        self.groups.iter().map(|(group, rows)| (group, rows.iter()))
+    }
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows
@@ -234,6 +259,10 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V
     /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
     pub fn commit(&mut self, change: impl FnMut(&(G, O), Option<&V>, Option<&V>)) {
         self.journal.commit(|(group, order)| self.groups.get(group)?.get(order), change);
+    }
+    /// Ends the transaction of a table that is not stored.
+    pub fn forget_changes(&mut self) {
+        self.journal.clear();
     }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {

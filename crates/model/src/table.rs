@@ -20,6 +20,13 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
+/// Equal rows; what a transaction does to them is no part of it.
+impl<K: PartialEq, V: PartialEq> PartialEq for Table<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+}
+
 impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     /// The value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
@@ -85,6 +92,10 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
         self.journal.commit(|key| self.rows.get(key), change);
     }
+    /// Ends the transaction of a table that is not stored.
+    pub fn forget_changes(&mut self) {
+        self.journal.clear();
+    }
     /// Ends the transaction as if it had never begun.
     pub fn roll_back(&mut self) {
         for (key, before) in self.journal.first_changes() {
@@ -148,7 +159,7 @@ pub trait Stateful {
     fn commit_state(&mut self, changelog: &mut Vec<ChangelogEntry>);
     /// As [`Self::commit_state`], with the value that each change replaced.
     fn commit_changes(&mut self, changes: &mut Vec<Change>);
-    /// How many entries the state has: the rows of all its tables.
+    /// How many entries the stored state has.
     fn entries(&self) -> usize;
     /// Ends the transaction as if it had never begun.
     fn roll_back_state(&mut self);
@@ -162,29 +173,30 @@ pub trait Stateful {
 }
 
 /// Implements [`Stateful`] for a struct whose named fields are [`Table`]s.
-/// `stateful!(Store { 1 => commits, 2 => pushes } restored Store::derive)`: numbers are part of the stored format,
-/// never reused.
+/// `stateful!(Store { 1 => commits, 2 => pushes } derived { children })`: numbers are part of the stored format, never
+/// reused. Tables that are derived from the others are not stored: whoever owns the store fills them after a restore.
 #[macro_export]
 macro_rules! stateful {
-    ($type:ty { $($number:literal => $table:ident),+ $(,)? } restored $restored:expr) => {
+    ($type:ty { $($number:literal => $table:ident),+ $(,)? } derived { $($derived:ident),* $(,)? }) => {
         impl $crate::table::Stateful for $type {
             fn commit_state(&mut self, changelog: &mut Vec<$crate::table::ChangelogEntry>) {
                 $(self.$table.commit(|key, value, _| {
                     changelog.push($crate::table::encode($number, key, value));
                 });)+
+                $(self.$derived.forget_changes();)*
             }
             fn commit_changes(&mut self, changes: &mut Vec<$crate::table::Change>) {
                 $(self.$table.commit(|key, value, before| {
                     changes.push($crate::table::encode_change($number, key, value, before));
                 });)+
+                $(self.$derived.forget_changes();)*
             }
             fn entries(&self) -> usize {
                 0 $(+ self.$table.len())+
             }
             fn roll_back_state(&mut self) {
                 $(self.$table.roll_back();)+
-                let restored: fn(&mut $type) = $restored;
-                restored(self);
+                $(self.$derived.roll_back();)*
             }
             fn restore_entry(
                 &mut self,
@@ -199,10 +211,7 @@ macro_rules! stateful {
                 }
                 Ok(())
             }
-            fn restored(&mut self) {
-                let restored: fn(&mut $type) = $restored;
-                restored(self);
-            }
+            fn restored(&mut self) {}
         }
     };
 }
@@ -278,7 +287,7 @@ mod tests {
         names: Table<u32, String>,
         ages: Table<u32, u8>,
     }
-    stateful!(Store { 1 => names, 2 => ages } restored |_| {});
+    stateful!(Store { 1 => names, 2 => ages } derived {});
 
     #[test]
     fn a_change_tells_what_it_replaced_and_the_rest_of_it_is_the_changelogs() {

@@ -176,6 +176,7 @@ impl Aggregator {
         self.dirty.clear();
         self.changed.clear();
         for (id, kept) in &mut self.series {
+            kept.series.restored_blocks();
             kept.series.rolling.clear();
             kept.age = Age::default();
             kept.changed = false;

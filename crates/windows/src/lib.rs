@@ -7,6 +7,7 @@
 mod ages;
 pub mod aggregator;
 pub mod bands;
+mod block;
 pub mod multiset;
 mod pane;
 mod rolling;

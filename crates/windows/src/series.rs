@@ -14,7 +14,7 @@ use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Delta, Grain, Pane, PaneKey, StepKey, Window};
 use model::table::Table;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is owed after in-order contributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub(crate) struct Series {
     pub panes: Timeline<i64, PaneRow>,
     /// Pane and seconds → how often.
     pub samples: Timeline<(i64, i64), i64>,
+    /// While the series is restored: the samples that its panes carry, by pane.
+    pub few: BTreeMap<i64, Vec<(i64, i64)>>,
     /// One row, or none.
     pub owed: Table<(), Owed>,
     pub marks: Table<i64, Mark>,

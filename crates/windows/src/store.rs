@@ -1,13 +1,13 @@
 //! The state of an aggregate task as its changelog has it: each table's entries under the series that they are of.
 
-use crate::pane::{PaneRow, SeriesId};
+use crate::block::{BLOCKS, BlockPane, SAMPLES};
+use crate::pane::SeriesId;
 use crate::series::{Mark, Owed, Series};
 use model::table::{Change, ChangelogEntry, RestoreError, decode, encode, encode_change};
 use serde::{Deserialize, Serialize};
 
-// Numbers are part of the stored format, never reused. 3 was the row up to which a series was written.
-const PANES: u8 = 1;
-const SAMPLES: u8 = 2;
+// Numbers are part of the stored format, never reused. 3 was the row up to which a series was written; those of panes
+// are in `block`.
 const MARKS: u8 = 4;
 const OWED: u8 = 5;
 
@@ -31,8 +31,7 @@ impl Changes for Vec<Change> {
 impl Series {
     /// Ends the transaction: appends what changed, table by table.
     pub fn commit(&mut self, id: &SeriesId, changes: &mut impl Changes) {
-        self.panes.commit(|key, now, before| changes.put(PANES, &(id, key), now, before));
-        self.samples.commit(|key, now, before| changes.put(SAMPLES, &(id, key), now, before));
+        self.commit_panes(id, changes);
         self.marks.commit(|key, now, before| changes.put(MARKS, &(id, key), now, before));
         self.owed.commit(|key, now, before| changes.put(OWED, &(id, key), now, before));
     }
@@ -45,9 +44,9 @@ impl Series {
         self.owed.roll_back();
     }
 
-    /// How many entries it has.
+    /// How many entries it has; walks over its panes.
     pub fn entries(&self) -> usize {
-        self.panes.len() + self.samples.len() + self.marks.len() + self.owed.len()
+        self.block_entries() + self.marks.len() + self.owed.len()
     }
 }
 
@@ -64,9 +63,9 @@ pub(crate) fn restore<'a>(
         Ok((id, key, value))
     }
     match entry.key.first().copied().unwrap_or(0) {
-        PANES => {
-            let (id, index, row) = read::<i64, PaneRow>(PANES, entry)?;
-            of(id).panes.restore(index, row);
+        BLOCKS => {
+            let (id, block, panes) = read::<i64, Vec<BlockPane>>(BLOCKS, entry)?;
+            of(id).restore_block(block, panes);
         }
         SAMPLES => {
             let (id, sample, count) = read::<(i64, i64), i64>(SAMPLES, entry)?;

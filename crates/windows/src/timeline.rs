@@ -18,7 +18,6 @@ pub(crate) struct Timeline<K, V> {
 #[derive(Debug, Clone)]
 struct Blocks<K, V> {
     blocks: Vec<Block<K, V>>,
-    length: usize,
 }
 
 /// Rows that follow each other; never empty.
@@ -31,7 +30,7 @@ struct Block<K, V> {
 
 impl<K, V> Default for Timeline<K, V> {
     fn default() -> Self {
-        Self { rows: Blocks { blocks: Vec::new(), length: 0 }, journal: Journal::default() }
+        Self { rows: Blocks { blocks: Vec::new() }, journal: Journal::default() }
     }
 }
 
@@ -69,11 +68,6 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
     /// The newest row.
     pub fn newest(&self) -> Option<(K, V)> {
         self.rows.newest()
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.rows.length
     }
 
     /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
@@ -120,7 +114,6 @@ impl<K: Ord + Copy, V: Copy> Blocks<K, V> {
         let is_newest = at + 1 >= self.blocks.len();
         let Some(block) = self.blocks.get_mut(at) else {
             self.blocks.push(Block { first: key, rows: vec![(key, value)] });
-            self.length += 1;
             return None;
         };
         let place = match find(&block.rows, &key) {
@@ -130,7 +123,6 @@ impl<K: Ord + Copy, V: Copy> Blocks<K, V> {
             }
             Err(place) => place,
         };
-        self.length += 1;
         if block.rows.len() < BLOCK {
             block.first = block.first.min(key);
             block.rows.insert(place, (key, value));
@@ -151,7 +143,6 @@ impl<K: Ord + Copy, V: Copy> Blocks<K, V> {
         let at = self.block_of(key);
         let block = self.blocks.get_mut(at)?;
         let (_, value) = block.rows.remove(find(&block.rows, key).ok()?);
-        self.length -= 1;
         if block.rows.is_empty() {
             self.blocks.remove(at);
         }
@@ -252,7 +243,6 @@ mod tests {
             prop_assert!(timeline.range(from..=to).eq(table.range(from..=to)));
             prop_assert!(timeline.range(i64::MIN..=i64::MAX).eq(table.iter()));
             prop_assert_eq!(timeline.newest(), table.iter().next_back().map(|(key, value)| (*key, *value)));
-            prop_assert_eq!(timeline.len(), table.len());
             for key in 0..600 {
                 prop_assert_eq!(timeline.get(&key), table.get(&key));
             }
