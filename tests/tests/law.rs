@@ -62,8 +62,10 @@ fn run(
             topology.settle(false);
             let state = commit(&mut topology, &mut tables);
             let in_force = topology.catalog().clone();
-            let before =
-                std::mem::replace(&mut topology, Topology::new(definitions.clone(), in_force, run.partitions));
+            let before = std::mem::replace(
+                &mut topology,
+                Topology::new(definitions.clone(), in_force, run.partitions),
+            );
             for ((task, _), entry) in &state {
                 topology.restore(*task, entry).unwrap();
             }

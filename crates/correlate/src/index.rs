@@ -93,8 +93,13 @@ impl Correlator {
 
     fn index_attempt(&mut self, service: ServiceName, id: DeploymentId) {
         let Some(attempt) = self.merge_attempt(&service, &id) else { return };
-        let chain =
-            (service.clone(), attempt.environment.clone(), attempt.chain.clone(), attempt.started, id.clone());
+        let chain = (
+            service.clone(),
+            attempt.environment.clone(),
+            attempt.chain.clone(),
+            attempt.started,
+            id.clone(),
+        );
         self.state.chains.restore(chain, Some(()));
         self.state.attempts.restore((service, id), Some(attempt));
     }

@@ -98,13 +98,15 @@ impl Correlator {
                 elsewhere.into_iter().map(|(to, _)| Envelope { to, message: Message::Event(event.clone()) });
             self.messages.extend(sent_on);
         }
+        // A record's order holds the hash of its text: made once for all things that it tells of.
+        let order = event.order();
         for (_, thing) in here {
-            self.file_under(thing, event);
+            self.file_under(thing, event, &order);
         }
     }
 
-    pub(crate) fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>) {
-        let key = (thing, event.order());
+    fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>, order: &RecordOrder) {
+        let key = (thing, order.clone());
         if self.state.records.get(&key).is_none() {
             self.mark_record(&key.0, &key.1);
             self.state.records.put(key, event.clone());

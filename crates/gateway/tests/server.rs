@@ -281,7 +281,9 @@ fn ten_thousand_connections_are_served() {
     // Only now has the server taken the last one from the system's queue, and it keeps all of them: none of these
     // clients hangs up before the end of the test.
     let open = server.stats().connections.load(Ordering::Relaxed);
-    println!("{count} connections, all sent after {sent:?}, all answered after {answered:?}, {open} open at once");
+    println!(
+        "{count} connections, all sent after {sent:?}, all answered after {answered:?}, {open} open at once"
+    );
     // A machine that is too busy to do this within 30 s sees the first ones closed, answered and idle.
     assert!(open == count || answered > Duration::from_secs(25), "{open} of {count} were open at once");
     assert_eq!(log.records().len(), count);

@@ -57,7 +57,10 @@ struct Bench {
 /// Measures everything. `None` where there is no broker or engine.
 pub fn measure() -> Option<Value> {
     let bench = Bench::start()?;
-    let null = bench.null();
+    // It is over in a second, so that whatever disturbs it shows in every ratio: the middle one of three.
+    let mut nulls: Vec<Run> = ["null1.", "null2.", "null3."].map(|prefix| bench.null(prefix)).into();
+    nulls.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let null = nulls.swap_remove(1);
     let mut runs = vec![null];
     bench.prepare("stages.");
     for stage in Stage::ALL {
@@ -197,15 +200,15 @@ impl Bench {
         })
     }
 
-    fn null(&self) -> Run {
-        let settings = self.settings("null.");
+    fn null(&self, prefix: &str) -> Run {
+        let settings = self.settings(prefix);
         let specs = settings.topics.specs(1, ["github"]);
         Admin::new(&settings).unwrap().create(&specs.iter().collect::<Vec<_>>(), 1).unwrap();
         let sender = RawSender::new(&settings).unwrap();
         self.records.iter().for_each(|record| sender.send(record).unwrap());
         sender.finish().unwrap();
         let mut session =
-            RdkafkaSession::open(&settings, "null.copy", &Arc::new(StageStats::new(Stage::Ingest))).unwrap();
+            RdkafkaSession::open(&settings, "null", &Arc::new(StageStats::new(Stage::Ingest))).unwrap();
         let consumer: BaseConsumer = client::member(&settings, Stage::Ingest).create().unwrap();
         let raw = settings.topics.raw("github");
         consumer.subscribe(&[&raw]).unwrap();
