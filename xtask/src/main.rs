@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask help` lists them.
 
 mod bench;
+mod chaos;
 mod engine;
 mod kafka;
 mod lint;
@@ -67,6 +68,12 @@ const TASKS: &[Task] = &[
         takes: "[--seeds N] [--seed S] [--trace] [--mutants]",
         does: "the stages on a simulated log, in a release build; --mutants plants faults, which must be caught",
         run: sim,
+    },
+    Task {
+        name: "chaos",
+        takes: "[--full] [--fault NAME] [--seed S]",
+        does: "real faults on three brokers; --full plays each 5 times, goes on where it was cut, writes docs/chaos.md",
+        run: chaos::run,
     },
     Task { name: "lint", takes: "", does: "rustfmt, clippy, rustdoc, cargo-deny", run: |_| lint::run() },
     Task {

@@ -43,7 +43,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
     engine::fetch()?;
     kafka::fetch()?;
-    let commit = commit()?;
+    let commit = commit(TABLE)?;
     let mut failed = Vec::new();
     for name in &options.names {
         note(&format!("measuring: {name}"));
@@ -125,13 +125,13 @@ fn read(file: &Path) -> Result<Vec<Value>> {
     text.lines().map(line).collect()
 }
 
-/// The commit that is measured; with a plus when the working copy differs from it in more than the table.
-fn commit() -> Result<String> {
+/// The commit that is measured; with a plus when the working copy differs from it in more than the page that is written.
+pub fn commit(page: &str) -> Result<String> {
     let git = |args: &[&str]| -> Result<String> {
         let output = program("git").args(args).output().context("cannot start `git`")?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let others = format!(":!{TABLE}");
+    let others = format!(":!{page}");
     let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", &others])?;
     Ok(git(&["rev-parse", "--short", "HEAD"])? + if changed.is_empty() { "" } else { "+" })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
@@ -40,6 +40,8 @@ struct Shared {
     faults: Mutex<Arc<Faults>>,
     /// How many ends of transactions came, and how many met a fault.
     met: Mutex<(u64, u64)>,
+    /// Requests that are still to reach the broker.
+    late: AtomicU64,
 }
 
 /// Forwards connections from one loopback port to another.
@@ -67,6 +69,7 @@ impl Proxy {
             stops: AtomicBool::new(false),
             faults: Mutex::new(Arc::new(|_| Fault::Pass)),
             met: Mutex::default(),
+            late: AtomicU64::new(0),
         });
         let accepting = shared.clone();
         spawn(move || {
@@ -98,6 +101,12 @@ impl Proxy {
     /// What happens to ends of transactions from now on, by their number.
     pub fn set(&self, faults: impl Fn(u64) -> Fault + Send + Sync + 'static) {
         *locked(&self.shared.faults) = Arc::new(faults);
+    }
+
+    /// How many requests the broker is still to get late.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.shared.late.load(Ordering::Relaxed)
     }
 
     /// How many ends of transactions came, and how many met a fault.
@@ -142,7 +151,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn pass(self, shared: &Shared) -> std::io::Result<()> {
+    fn pass(self, shared: &Arc<Shared>) -> std::io::Result<()> {
         // What is answered late is lost by a client that waits for the rest of a frame.
         self.client.set_nodelay(true)?;
         self.broker.set_nodelay(true)?;
@@ -157,7 +166,7 @@ impl Connection {
         Ok(())
     }
 
-    fn requests(self: &Arc<Self>, shared: &Shared) -> std::io::Result<Ended> {
+    fn requests(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<Ended> {
         let (mut from, mut to) = (self.client.try_clone()?, self.broker.try_clone()?);
         while let Some(frame) = read(&mut from)? {
             let kind = frame.get(4..6).and_then(|kind| kind.try_into().ok()).map(i16::from_be_bytes);
@@ -173,16 +182,16 @@ impl Connection {
                 Fault::Cut => {
                     let _ = self.client.shutdown(Shutdown::Both);
                     to.write_all(&frame)?;
-                    return Ok(Ended::later(to, None));
+                    return Ok(Ended::later(to, None, shared));
                 }
                 Fault::Late(delay) => {
                     let _ = self.client.shutdown(Shutdown::Both);
-                    return Ok(Ended::later(to, Some((delay, frame))));
+                    return Ok(Ended::later(to, Some((delay, frame)), shared));
                 }
                 Fault::Twice(delay) => {
                     let _ = self.client.shutdown(Shutdown::Both);
                     to.write_all(&frame)?;
-                    return Ok(Ended::later(to, Some((delay, frame))));
+                    return Ok(Ended::later(to, Some((delay, frame)), shared));
                 }
             }
         }
@@ -213,11 +222,14 @@ enum Ended {
 
 impl Ended {
     /// Keeps the broker's side for a while, and sends it what is late.
-    fn later(mut broker: TcpStream, late: Option<(Duration, Vec<u8>)>) -> Self {
+    fn later(mut broker: TcpStream, late: Option<(Duration, Vec<u8>)>, shared: &Arc<Shared>) -> Self {
+        let shared = shared.clone();
+        shared.late.fetch_add(u64::from(late.is_some()), Ordering::Relaxed);
         spawn(move || {
             if let Some((delay, frame)) = late {
                 sleep(delay);
                 let _ = broker.write_all(&frame);
+                shared.late.fetch_sub(1, Ordering::Relaxed);
             }
             // The broker reads what was sent before it hears of the end.
             sleep(Duration::from_secs(1));

@@ -211,8 +211,8 @@ impl Sql {
     }
 }
 
-/// Code, head and body.
-fn exchange(address: &str, request: &str) -> std::io::Result<(u16, String, String)> {
+/// Code, head and body of an answer.
+pub fn exchange(address: &str, request: &str) -> std::io::Result<(u16, String, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
