@@ -296,18 +296,4 @@ fn count(vendor: &str, outcome: &anyhow::Result<Outcome>, pulls: &Pulls) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_catalog_s_repositories_of_the_host_are_asked_for() {
-        let all = ["github.com/acme/checkout", "gitlab.example.com/acme/shop", "github.company/x/y"];
-        let of = |base: &str| {
-            let (since, until) = (now(), now());
-            let wanted = Wanted { base: base.to_owned(), since, until, only: Vec::new() };
-            names(all.into_iter(), &wanted)
-        };
-        assert_eq!(of("https://api.github.com"), ["acme/checkout"]);
-        assert_eq!(of("https://gitlab.example.com/api/v4"), ["acme/shop"]);
-    }
-}
+mod tests;

@@ -222,3 +222,71 @@ fn folder(mirrors: &Mirrors, data: &Path, on_kafka: bool) -> PathBuf {
         None => data.join("mirror"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway::Acknowledge;
+    use model::raw::RawRecord;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<RawRecord>>);
+
+    impl RawLog for Kept {
+        fn append(&self, record: RawRecord, acknowledge: Acknowledge) {
+            self.0.lock().unwrap().push(record);
+            let _ = acknowledge.send(Ok(()));
+        }
+        fn unready(&self) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn in_the_background_one_repository_that_is_not_there_does_not_keep_the_others_from_being_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |arguments: &[&str]| {
+            let output = std::process::Command::new("git")
+                .current_dir(folder.path())
+                .args([
+                    "-c",
+                    "user.name=Ada",
+                    "-c",
+                    "user.email=ada@example.com",
+                    "-c",
+                    "commit.gpgsign=false",
+                ])
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        git(&["init", "-q", "-b", "main", "origin"]);
+        git(&["-C", "origin", "commit", "-q", "--allow-empty", "-m", "Work"]);
+        let text = format!(
+            "data = {:?}\n[git.mirror.a]\nrepositories = [\"a.example/a/nowhere=file:///nowhere\", \
+             \"a.example/a/origin=file://{}/origin\"]\n",
+            folder.path().join("data"),
+            folder.path().display()
+        );
+        let settings = Settings::read("s.toml", &text, BTreeMap::new()).unwrap();
+        let (log, pulls) = (Arc::new(Kept::default()), Arc::new(Pulls::default()));
+        let threads = ClickHouse::served(String::new()).unwrap();
+        let background = Background::start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
+        let shown = || {
+            let mut out = crate::telemetry::exposition::Exposition::default();
+            pulls.expose(&mut out);
+            out.into_text()
+        };
+        let until = Instant::now() + Duration::from_secs(60);
+        while !shown().contains("records_total{puller=\"mirror:a.example/a/origin\"} 1\n") {
+            assert!(Instant::now() < until, "{}", shown());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(background);
+        assert!(shown().contains("failures_total{puller=\"mirror:a.example/a/nowhere\"} 1\n"), "{}", shown());
+        assert_eq!(log.0.lock().unwrap().len(), 1);
+        assert!(folder.path().join("data/mirror/a.example/a/origin.git/HEAD").exists());
+    }
+}

@@ -233,7 +233,7 @@ fn a_delivery_that_failed_is_told_as_it_was_sent_and_one_that_came_later_is_not_
     let whole: Vec<String> =
         github.asked().into_iter().filter(|target| target.contains("/deliveries/")).collect();
     assert_eq!(whole, ["/api/v3/repos/acme/checkout/hooks/7/deliveries/5"]);
-    let query = "SELECT id FROM events";
+    let query = "SELECT event_id FROM events";
     let found = ok(folder.path(), &["sql", "--data", "data", query, "--format", "TSV"]);
     assert!(found.contains("github.com/acme/checkout:release:9:published:"), "{found}");
 }
