@@ -163,7 +163,7 @@ fn gitlab_s_answers_become_the_events_of_its_webhooks() {
         ("deployment.success", "deployments", &deployment, &[]),
     ] {
         let found = answer(gitlab, kind, context.clone(), body);
-        let expected = events(&outcome("gitlab", &[], &kept(webhook)), untold);
+        let expected = events(&outcome("gitlab", &[], kept(webhook)), untold);
         assert_eq!(events(&told(&found.records[0]), untold), expected, "{webhook}");
         let text = String::from_utf8(found.records[0].body.clone()).unwrap();
         assert!(!text.contains("jroe") && !text.contains("Jane"), "{text}");
