@@ -4,6 +4,8 @@
 //! Payloads are those that the sources' own tests keep, with times, commits and names of the story put in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod vendors;
+
 use catalog::Catalog;
 use model::definitions::Definitions;
 use model::raw::{Origin, RawRecord};
@@ -14,7 +16,7 @@ use sources::{Outcome, SourceSettings};
 use std::path::Path;
 use std::sync::Arc;
 use streamgauge_tests::story::{Told, holds, run_with};
-use streamgauge_tests::{NOW, Tables};
+use streamgauge_tests::{NOW, Tables, twin};
 use topology::Topology;
 
 const CHECKOUT: &str = "github.com/acme/checkout";
@@ -555,4 +557,56 @@ fn by_webhooks_alone_a_lost_push_is_an_unknown_head_and_with_a_mirror_nothing_di
     assert_eq!(facts(&with(&lost)), expected, "the mirror heals what was lost");
     assert_eq!(facts(&with(&deliveries())), expected, "by both the same");
     assert_ne!(facts(&lost), expected);
+}
+
+/// Whether a vendor's API can tell what a delivery told. GitHub's packages cannot be asked for.
+fn can_be_backfilled(record: &RawRecord) -> bool {
+    ["github", "gitlab", "jira", "pagerduty"].contains(&record.source.as_str())
+}
+
+/// What a mirror of the repository tells.
+fn mirror() -> Vec<RawRecord> {
+    let commit = |of: char, parents: &[char], clock: &str| {
+        let seconds = millis(clock) / 1_000;
+        let parents: Vec<String> = parents.iter().map(|parent| sha(*parent)).collect();
+        let body = json!({"type": "commit", "sha": sha(of), "parents": parents, "authored_at": seconds,
+            "committed_at": seconds, "author_kind": "human", "dirs": ["src/lib.rs"]});
+        Delivery::new("git", &[("repo", CHECKOUT)], body, "13:00:00").record(0)
+    };
+    vec![commit('1', &[], "08:00:20"), commit('2', &['1'], "09:10:19"), commit('3', &['2'], "09:45:19")]
+}
+
+#[test]
+fn by_backfill_by_both_and_with_a_mirror_the_tables_are_the_same() {
+    let toml = organisation_toml("");
+    let webhooks: Vec<RawRecord> = deliveries().iter().map(|delivery| delivery.record(0)).collect();
+    let others = webhooks.iter().filter(|record| !can_be_backfilled(record)).cloned();
+    let backfill: Vec<RawRecord> = others.chain(vendors::backfilled()).collect();
+    let both: Vec<RawRecord> = webhooks.iter().cloned().chain(vendors::backfilled()).collect();
+    let all: Vec<RawRecord> = both.iter().cloned().chain(mirror()).collect();
+    let of = |records: &[RawRecord]| twin::of_engine(&tables(records, &toml, 3));
+    let expected = of(&both);
+    let differences = |records: &[RawRecord]| twin::differences(&of(records), &expected, 20);
+    let none: Vec<String> = Vec::new();
+    assert_eq!(differences(&backfill), none, "by backfill (engine) and by both (oracle)");
+    assert_eq!(differences(&all), none, "with a mirror (engine) and by both (oracle)");
+    for seed in 1..=5 {
+        assert_eq!(differences(&shuffled(all.clone(), seed)), none, "seed {seed}");
+    }
+    // What webhooks alone do not tell: when a commit was written. Nothing else differs.
+    let alone = differences(&webhooks);
+    assert_eq!(alone.len(), 4, "{alone:#?}");
+    for difference in &alone {
+        let (_, fields) = difference.split_once("] ").unwrap();
+        assert!(difference.starts_with("changes [") && fields.starts_with("authored_at: "), "{difference}");
+        assert!(!fields.contains("; "), "{difference}");
+    }
+    // Half of the webhooks were lost: the backfill heals them.
+    for lost in 0..2 {
+        let half =
+            webhooks.iter().enumerate().filter(|(at, record)| at % 2 == lost || !can_be_backfilled(record));
+        let healed: Vec<RawRecord> =
+            half.map(|(_, record)| record.clone()).chain(vendors::backfilled()).collect();
+        assert_eq!(differences(&healed), none, "half {lost} of the webhooks");
+    }
 }

@@ -32,6 +32,7 @@ mod github;
 mod gitlab;
 mod grafana;
 mod harbor;
+pub mod history;
 mod image;
 mod incidentio;
 mod jenkins;

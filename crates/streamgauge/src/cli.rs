@@ -59,6 +59,12 @@ pub enum Command {
     /// Import history: a git repository, or a file of events
     #[command(subcommand)]
     Import(Import),
+    /// Ask a vendor's API for history, as raw records in the shape of its webhooks; the same command again goes on
+    #[command(
+        after_help = "Example:\n  GITHUB_TOKEN=… streamgauge backfill github --since 180d --only acme/checkout\n\n\
+                      Exit code 1 when something was refused; the rest was told."
+    )]
+    Backfill(Backfill),
     /// Show what a source makes of one payload: canonical events as JSON lines
     #[command(
         after_help = "Example:\n  streamgauge normalize --source github --header 'X-GitHub-Event: push' push.json"
@@ -102,6 +108,10 @@ pub enum Command {
                       A vendor posts to /v1/hooks/NAME, CloudEvents go to /v1/events; 202 means that it is stored."
     )]
     Serve,
+    /// Fetch the repositories that the configuration names, and tell their new commits, until Ctrl-C or SIGTERM
+    #[command(after_help = "Example:\n  streamgauge mirror --config streamgauge.toml --once\n\n\
+                      `serve` and the embedded `run` do the same beside everything else.")]
+    Mirror(Mirror),
     /// Make the topics that Kafka needs, or show how they stand
     #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
                       streamgauge topics --config streamgauge.toml --acls dora --stage load")]
@@ -166,6 +176,29 @@ pub struct ImportGit {
     /// A file of flags (flagd's) whose history is read, with its environment [default: production]; may be repeated
     #[arg(long, value_name = "FILE=ENVIRONMENT")]
     pub flags: Vec<FlagFile>,
+}
+
+/// `backfill`.
+#[derive(Debug, Args)]
+pub struct Backfill {
+    /// Whose history: github, gitlab, jira or pagerduty
+    pub vendor: String,
+    /// How far back, as in 180d
+    #[arg(long, value_name = "SPAN")]
+    pub since: String,
+    /// Where the API answers, of a self-hosted service or of an organisation [default: the vendor's own address]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: Option<String>,
+    /// The file that holds the token [default: the variable GITHUB_TOKEN, GITLAB_TOKEN, JIRA_TOKEN or PAGERDUTY_TOKEN]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+    /// Of this repository or project (GitHub: also a hook whose lost deliveries are told, acme/shop/hooks/7), project
+    /// (Jira) or service (PagerDuty); may be given again [default: what the catalog names, or all]
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Begin anew, whatever was asked for before
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// `normalize`.
@@ -352,6 +385,14 @@ pub struct Run {
     /// On Kafka: run this stage only: ingest, correlate, aggregate or load; may be given again
     #[arg(long = "stage", value_name = "STAGE")]
     pub stages: Vec<String>,
+}
+
+/// `mirror`.
+#[derive(Debug, Args)]
+pub struct Mirror {
+    /// Fetch each repository once and end; exit code 1 when one could not be fetched
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `topics`.

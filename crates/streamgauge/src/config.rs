@@ -3,10 +3,13 @@
 //! `STREAMGAUGE__LEAD_TIME__START=authored` sets `lead_time.start` and wins over the file. Unknown keys are
 //! errors that name the nearest known one; every message names the file and line or the variable.
 
+pub mod backfill;
 pub mod connections;
 mod file;
 pub mod gateway;
 pub mod keys;
+pub mod known;
+pub mod mirror;
 pub mod prometheus;
 pub mod sources;
 mod verify;
@@ -54,6 +57,10 @@ pub struct Settings {
     pub gateway: gateway::GatewayConfig,
     /// `prometheus`: which objectives are asked for; `None`: none.
     pub prometheus: Option<prometheus::Prometheus>,
+    /// `backfill`: how vendors' histories are asked for, by vendor.
+    pub backfills: BTreeMap<String, backfill::Backfill>,
+    /// `git`: which repositories are mirrored; `None`: none.
+    pub mirrors: Option<mirror::Mirrors>,
     /// `kafka`: how the brokers are reached; `None`: everything is embedded.
     pub kafka: Option<kafka::KafkaSettings>,
     /// `clickhouse`: the server that is loaded; `None`: the engine in process.
@@ -207,6 +214,8 @@ impl Settings {
             bands,
             gateway: gateway::gateway(at, file.gateway, &mappings, &added.verified)?,
             prometheus: prometheus::prometheus(at, file.prometheus)?,
+            backfills: backfill::backfills(at, file.backfill)?,
+            mirrors: mirror::mirrors(at, file.git)?,
             kafka: connections::kafka(at, file.kafka, &mappings)?,
             mappings,
             clickhouse: connections::clickhouse(at, file.clickhouse)?,

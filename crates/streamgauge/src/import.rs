@@ -4,7 +4,7 @@ pub mod events;
 pub mod flags;
 pub mod git;
 pub mod lines;
-mod remote;
+pub mod remote;
 mod summary;
 
 pub use summary::Summary;

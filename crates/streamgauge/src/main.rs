@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ask;
+mod backfill;
 mod bundle;
 mod check;
 mod cli;
@@ -10,6 +11,7 @@ mod correct;
 mod demo;
 mod disk;
 mod dlq;
+mod durable;
 mod engine;
 mod explain;
 mod failure;
@@ -20,6 +22,7 @@ mod kafka_run;
 mod loader;
 mod log;
 mod migrate;
+mod mirror;
 mod normalize;
 mod output;
 mod ownership;
@@ -93,6 +96,8 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
             None => run::run(command, &settings),
         },
         Command::Serve => serve::run(&settings),
+        Command::Backfill(command) => backfill::run(command, &settings, cli.global.quiet, out),
+        Command::Mirror(command) => mirror::run(command, &settings, cli.global.quiet, out),
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
         Command::Dlq(command) => dlq::run(command, &settings, format()?, out),
         Command::Check(command) => check::run(command, &settings, format()?, out),

@@ -7,6 +7,9 @@ use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
 use crate::import::{BATCH_BYTES, BATCH_RECORDS, Sink, Summary, events};
 use crate::log::{RecordHash, record_hash};
+use crate::mirror;
+use crate::serve::FolderLog;
+use crate::telemetry::pulls::Pulls;
 use anyhow::{Context, anyhow};
 use gateway::Acknowledge;
 use model::raw::{DeadLetter, RawRecord};
@@ -65,6 +68,10 @@ pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
     let stop = stop_signal(pipeline.clickhouse());
     writeln!(std::io::stderr(), "SQL is answered at {} until Ctrl-C", pipeline.clickhouse().url())?;
     let (queue, input) = sync_channel(2 * BATCH_RECORDS);
+    // It holds the queue open: a mirror goes on when the input has ended.
+    let log = Arc::new(FolderLog(queue.clone()));
+    let mirroring =
+        mirror::Background::start(settings, log, pipeline.clickhouse(), Arc::new(Pulls::default()))?;
     let file = command.input.clone().unwrap_or_else(|| PathBuf::from("-"));
     std::thread::Builder::new()
         .name("input".to_owned())
@@ -74,7 +81,10 @@ pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
             }
         })
         .context("no thread can be started")?;
-    let summary = follow(&mut pipeline, &input, &stop)?;
+    let followed = follow(&mut pipeline, &input, &stop);
+    drop(input);
+    drop(mirroring);
+    let summary = followed?;
     writeln!(std::io::stderr(), "{}", summary.text())?;
     Ok(DONE)
 }

@@ -1,15 +1,18 @@
 //! `serve`: the gateway. On Kafka it stands in front of the topics; embedded it shares the process with the pipeline, and
 //! what it answers 202 is in the durable log.
 
+use crate::backfill;
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
 use crate::log::record_hash;
+use crate::mirror;
 use crate::run::{Input, follow, stop_signal, wait_for};
 use crate::sli;
 use crate::telemetry;
 use crate::telemetry::exposition::MEDIA_TYPE;
+use crate::telemetry::pulls::Pulls;
 use anyhow::Context;
 use gateway::{Acknowledge, Gateway, GatewaySettings, Pages, RawLog};
 use kafka::KafkaSettings;
@@ -31,7 +34,9 @@ const QUEUE_RECORDS: usize = 10_000;
 /// Exit code 2 without hooks, or when a secret is missing; an address that cannot be listened on; as `run`.
 pub fn run(settings: &Settings) -> anyhow::Result<u8> {
     let hooks = settings.gateway.open()?;
-    if hooks.hooks.is_empty() && hooks.events.is_none() && settings.prometheus.is_none() {
+    let heals = settings.backfills.values().any(|backfill| backfill.every.is_some());
+    let asks = settings.prometheus.is_some() || settings.mirrors.is_some() || heals;
+    if hooks.hooks.is_empty() && hooks.events.is_none() && !asks {
         return Err(wrong(
             "no hook is configured: add [gateway.hooks.github] with secret_files to the configuration \
              (deploy/streamgauge.toml shows every key)",
@@ -56,23 +61,31 @@ impl RawLog for TopicLog {
 }
 
 fn on_kafka(settings: &Settings, brokers: &KafkaSettings, hooks: &GatewaySettings) -> anyhow::Result<u8> {
-    need_topics(brokers, hooks, settings.prometheus.is_some())?;
+    need_topics(brokers, hooks, settings)?;
     // Only its threads are used.
     let threads = ClickHouse::served(String::new())?;
     let stop = stop_signal(&threads);
     let log = Arc::new(TopicLog(AcknowledgedSender::new(brokers)?));
     let asking = asking(settings, log.clone(), &threads)?;
-    let gateway = start(settings, hooks, log, &threads)?;
+    let pulls = Arc::new(Pulls::default());
+    let mirroring = mirror::Background::start(settings, log.clone(), &threads, pulls.clone())?;
+    let healing = backfill::Background::start(settings, log.clone(), &threads, pulls.clone())?;
+    let gateway = start(settings, hooks, log, &threads, pulls)?;
     wait_for(&stop);
     asking.inspect(JoinHandle::abort);
+    drop((mirroring, healing));
     threads.block_on(gateway.stop());
     Ok(DONE)
 }
 
 /// The topics of the hooks' sources must be there: else every delivery would be answered 503.
-fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings, samples: bool) -> anyhow::Result<()> {
+fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings, settings: &Settings) -> anyhow::Result<()> {
     let mut sources: BTreeSet<&str> = hooks.hooks.values().map(|hook| hook.source.as_str()).collect();
-    sources.extend(samples.then_some("prometheus"));
+    sources.extend(settings.prometheus.as_ref().map(|_| "prometheus"));
+    sources.extend(settings.mirrors.as_ref().map(|_| "git"));
+    backfill::asked_sources(settings).for_each(|source| {
+        sources.insert(source);
+    });
     if hooks.events.is_some() {
         gateway::cloudevents::sources().for_each(|source| {
             sources.insert(source);
@@ -91,7 +104,7 @@ fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings, samples: bool) 
 }
 
 /// The durable log of a data folder.
-struct FolderLog(SyncSender<Input>);
+pub struct FolderLog(pub SyncSender<Input>);
 
 impl RawLog for FolderLog {
     fn append(&self, record: RawRecord, acknowledge: Acknowledge) {
@@ -119,11 +132,15 @@ fn embedded(settings: &Settings, hooks: &GatewaySettings) -> anyhow::Result<u8> 
     let (queue, input) = sync_channel(QUEUE_RECORDS);
     let log = Arc::new(FolderLog(queue));
     let asking = asking(settings, log.clone(), pipeline.clickhouse())?;
-    let gateway = start(settings, hooks, log, pipeline.clickhouse())?;
+    let pulls = Arc::new(Pulls::default());
+    let mirroring = mirror::Background::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
+    let healing = backfill::Background::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
+    let gateway = start(settings, hooks, log, pipeline.clickhouse(), pulls)?;
     let followed = follow(&mut pipeline, &input, &stop);
     // What waits in the queue is answered 503, and comes again.
     drop(input);
     asking.inspect(JoinHandle::abort);
+    drop((mirroring, healing));
     pipeline.clickhouse().block_on(gateway.stop());
     writeln!(std::io::stderr(), "{}", followed?.text())?;
     Ok(DONE)
@@ -143,10 +160,11 @@ fn start(
     hooks: &GatewaySettings,
     log: Arc<dyn RawLog>,
     threads: &ClickHouse,
+    pulls: Arc<Pulls>,
 ) -> anyhow::Result<Gateway> {
     let definition = settings.definitions.hash();
     let pages = Pages {
-        metrics: Arc::new(move |stats| telemetry::gateway::text(stats, &definition)),
+        metrics: Arc::new(move |stats| telemetry::gateway::text(stats, &definition, &pulls)),
         metrics_type: MEDIA_TYPE,
     };
     let gateway = threads.block_on(Gateway::start(hooks, log, pages)).with_context(|| {

@@ -40,7 +40,7 @@ fn configuration() -> String {
     page.push_str("STREAMGAUGE__LEAD_TIME__START sets lead_time.start.\n");
     for key in keys::KEYS {
         let default = if key.default.is_empty() { "none" } else { key.default };
-        let allowed = keys::allowed(key.kind);
+        let allowed = crate::config::known::allowed(key.kind);
         let line = format!("{} ({allowed}; default: {default})", key.meaning);
         page.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", escape(key.name), escape(&line)));
     }

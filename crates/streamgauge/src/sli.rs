@@ -19,6 +19,7 @@ use hyper_util::rt::TokioExecutor;
 use model::raw::{Origin, RawRecord};
 use model::{Span, Text, Timestamp};
 use serde_json::{Value, json};
+use sources::history::encoded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,19 +96,6 @@ impl Asked {
             _ => Err(format!("it answers {status}")),
         }
     }
-}
-
-/// Percent-encoding of a form's value.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// Begins to ask, on other threads, until the handle is aborted.

@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod metrics;
 pub mod otlp;
 mod process;
+pub mod pulls;
 
 use crate::config::LogFormat;
 use tracing_subscriber::filter::EnvFilter;

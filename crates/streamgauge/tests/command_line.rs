@@ -19,6 +19,8 @@ const COMMANDS: &[&[&str]] = &[
     &["correct"],
     &["generate"],
     &["run"],
+    &["backfill"],
+    &["mirror"],
     &["topics"],
     &["migrate"],
     &["check"],

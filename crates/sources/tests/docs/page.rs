@@ -5,6 +5,7 @@ use mapping::{PRESETS, Preset};
 use model::metric::Metric;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use streamgauge_sources::history::HISTORIES;
 use streamgauge_sources::{FEEDS, Facts, Outcome, SHARED_DROP, SOURCES};
 
 const HEAD: &str = "\
@@ -30,6 +31,17 @@ these, as does a NAME that is one of them. `[sources.NAME.verify]` says how whoe
 `Sha`, `Cluster`; others do not get into a topic.
 ";
 
+const HISTORY_HEAD: &str = "
+## History from the vendors' APIs
+
+`streamgauge backfill VENDOR --since 180d` asks for these, as records in the shape of the webhooks, with the same ids and times
+wherever the API tells them: webhooks and history together leave the tables of either. `[backfill.VENDOR]` with `every` has
+`serve` ask again and again for what was lost. The token comes from a file or from the variable.
+
+| vendor | what is asked for | by name | token | it may read | to know |
+|---|---|---|---|---|---|
+";
+
 /// Types of events feed metrics; a payload must also say what a metric needs.
 const NEEDS: &str = "\
 A ● says that its events have a part in the metric where they say what it needs: of a deployment its commit, digest or
@@ -50,6 +62,20 @@ pub fn page() -> String {
     .unwrap();
     for source in SOURCES {
         section(&mut out, source.name, source.facts);
+    }
+    out.push_str(HISTORY_HEAD);
+    for history in HISTORIES {
+        writeln!(
+            out,
+            "| {} | {} | each {} | `{}` | {} | {} |",
+            history.name,
+            history.asks,
+            history.thing,
+            history.token_variable,
+            history.rights,
+            history.limits.join(" ")
+        )
+        .unwrap();
     }
     out.push_str(PRESETS_HEAD);
     for preset in PRESETS {

@@ -1,6 +1,6 @@
 //! The shape of the configuration file, and where in it (or in the environment) each key was set.
 
-use super::keys;
+use super::{keys, known};
 use crate::failure::wrong;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct File {
     pub telemetry: Telemetry,
     pub sources: BTreeMap<String, super::sources::SourceFile>,
     pub gateway: super::gateway::GatewayFile,
+    pub backfill: BTreeMap<String, super::backfill::BackfillFile>,
+    pub git: super::mirror::GitFile,
     pub prometheus: super::prometheus::PrometheusFile,
     pub kafka: super::connections::KafkaFile,
     pub clickhouse: super::connections::ClickHouseFile,
@@ -99,7 +101,7 @@ pub struct Telemetry {
 }
 
 /// A list of texts; in a variable, separated by commas.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct List(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for List {
@@ -166,7 +168,7 @@ impl Origins {
     pub fn decides(&self) -> bool {
         const NEUTRAL: [&str; 5] = ["catalog", "data", "listen", "log.format", "reporting.bands"];
         let decides = |key: &String| {
-            if ["clickhouse.", "gateway.", "kafka.", "prometheus.", "telemetry."]
+            if ["backfill.", "clickhouse.", "gateway.", "git.", "kafka.", "prometheus.", "telemetry."]
                 .iter()
                 .any(|start| key.starts_with(start))
             {
@@ -189,7 +191,7 @@ impl Origins {
     pub fn has_like(&self, key: &str) -> bool {
         self.places
             .keys()
-            .any(|set| set.split('.').count() == key.split('.').count() && keys::covers(key, set))
+            .any(|set| set.split('.').count() == key.split('.').count() && known::covers(key, set))
     }
 
     /// An error about a key's value.
@@ -200,10 +202,10 @@ impl Origins {
 }
 
 fn check(key: &str, place: &str) -> anyhow::Result<()> {
-    if keys::is_known(key) {
+    if known::is_known(key) {
         return Ok(());
     }
-    let hint = match keys::nearest(key) {
+    let hint = match known::nearest(key) {
         Some(near) => format!(" (did you mean `{near}`?)"),
         None => " (schemas/config/streamgauge.schema.json lists every key)".to_owned(),
     };

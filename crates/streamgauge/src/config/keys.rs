@@ -66,6 +66,33 @@ const ENDS: [&str; 2] = [RestoredAt::Resolved.as_str(), RestoredAt::Mitigated.as
 /// Every key, sorted.
 pub const KEYS: &[Key] = &[
     key(
+        "backfill.*.every",
+        Kind::Span,
+        "",
+        "How often serve asks github, gitlab, jira or pagerduty for what was lost (1m to 24h) [default: never].",
+    ),
+    key(
+        "backfill.*.only",
+        Kind::List,
+        "",
+        "Repositories or projects (github: also hooks, acme/shop/hooks/7), projects (jira) or services (pagerduty).",
+    ),
+    key(
+        "backfill.*.ssl.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that an https:// server is proved by (PEM) [default: the system's].",
+    ),
+    key("backfill.*.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
+    key("backfill.*.ssl.key_file", Kind::Text, "", "The client's private key (PEM, not encrypted)."),
+    key(
+        "backfill.*.token_file",
+        Kind::Text,
+        "",
+        "The file that holds the token [default: the variable GITHUB_TOKEN and the like].",
+    ),
+    key("backfill.*.url", Kind::Text, "", "Where the API answers [default: the vendor's own address]."),
+    key(
         "blame_dependencies",
         Kind::Bool,
         "false",
@@ -297,6 +324,31 @@ pub const KEYS: &[Key] = &[
         "How long after a deployment a rollback, revert or hotfix counts against it.",
     ),
     key(
+        "git.folder",
+        Kind::Text,
+        "",
+        "Where mirrors lie [default: mirror in the data folder; on Kafka a folder beside it].",
+    ),
+    key(
+        "git.mirror.*.authorization_file",
+        Kind::Text,
+        "",
+        "The file that holds the header Authorization that servers over HTTPS want, as in Basic …",
+    ),
+    key(
+        "git.mirror.*.ca_file",
+        Kind::Text,
+        "",
+        "Certificates of the authorities that https:// servers are proved by (PEM) [default: git's own choice].",
+    ),
+    key("git.mirror.*.every", Kind::Span, "", "The time between two fetches (1m to 24h) [default: 10m]."),
+    key(
+        "git.mirror.*.repositories",
+        Kind::List,
+        "",
+        "Addresses of repositories whose commits serve, run and mirror tell; NAME=ADDRESS gives one another name.",
+    ),
+    key(
         "prometheus.authorization_file",
         Kind::Text,
         "",
@@ -411,40 +463,3 @@ pub const KEYS: &[Key] = &[
         "The OpenTelemetry collector that gets spans of records with a sampled traceparent, as in http://localhost:4318.",
     ),
 ];
-
-/// Whether a dotted name is a key, or the start of one.
-pub fn is_known(name: &str) -> bool {
-    KEYS.iter().any(|key| covers(key.name, name))
-}
-
-/// Whether a key of the list is this one, or lies below it.
-pub fn covers(key: &str, name: &str) -> bool {
-    let mut parts = key.split('.');
-    let mut stated = name.split('.');
-    stated.all(|part| parts.next().is_some_and(|known| known == part || (known == "*" && !part.is_empty())))
-}
-
-/// The known key that looks most like a name, if any does.
-pub fn nearest(name: &str) -> Option<&'static str> {
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let likeness =
-        |key: &str| strsim::jaro_winkler(key, name).max(0.97 * strsim::jaro_winkler(&last(key), &last(name)));
-    KEYS.iter()
-        .map(|key| (likeness(key.name), key.name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .map(|(_, name)| name)
-}
-
-/// What a value may be, for people.
-pub fn allowed(kind: Kind) -> String {
-    match kind {
-        Kind::Text => "text".to_owned(),
-        Kind::Words(words) => words.join(", "),
-        Kind::WordList(words) => format!("list of {}", words.join(", ")),
-        Kind::List => "list of texts".to_owned(),
-        Kind::Span => "length of time".to_owned(),
-        Kind::Bool => "true or false".to_owned(),
-        Kind::Number => "whole number".to_owned(),
-    }
-}

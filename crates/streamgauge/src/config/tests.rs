@@ -213,6 +213,25 @@ fn objectives_are_read_and_a_mistake_in_one_is_named_with_its_place() {
 }
 
 #[test]
+fn mirrors_and_backfills_are_read_and_a_mistake_in_one_is_named_with_its_place() {
+    let text = "[git.mirror.a]\nrepositories = [\"https://github.com/acme/checkout\"]\nevery = \"5m\"\n";
+    let mirrors = read(text, &[]).unwrap().mirrors.unwrap();
+    assert_eq!(mirrors.groups["a"].remotes[0].name.as_str(), "github.com/acme/checkout");
+    assert_eq!(mirrors.groups["a"].every, Span::from_minutes(5));
+    check_error("[git.mirror.a]\nevery = \"5m\"", &[], "`git.mirror.a.repositories`: names no repository");
+    check_error(&text.replace("5m", "5s"), &[], "s.toml:3:1: `git.mirror.a.every`: it lies between");
+    let twice = format!("{text}[git.mirror.b]\nrepositories = [\"git@github.com:acme/checkout.git\"]");
+    check_error(&twice, &[], "github.com/acme/checkout is mirrored twice");
+
+    let text = "[backfill.github]\nonly = [\"acme/checkout\"]\nevery = \"15m\"\n";
+    let backfills = read(text, &[]).unwrap().backfills;
+    assert_eq!(backfills["github"].every, Some(Span::from_minutes(15)));
+    check_error("[backfill.fax]\nevery = \"15m\"", &[], "there are github, gitlab, jira, pagerduty");
+    check_error("[backfill.github]\nevery = \"15m\"", &[], "name each repository");
+    check_error("[backfill.jira]\nevery = \"15m\"", &[], "set its url");
+}
+
+#[test]
 fn secrets_of_hooks_come_from_files_and_are_shown_nowhere() {
     let file = std::env::temp_dir().join(format!("streamgauge-hook-{}", std::process::id()));
     std::fs::write(&file, "hunter2\n").unwrap();

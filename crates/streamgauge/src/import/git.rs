@@ -1,6 +1,8 @@
 //! `import git`: the whole commit graph behind the default branch and the tags of a local clone, as records of
 //! the source `git`. Only facts leave the repository: no messages, no names, no addresses.
 
+pub mod commit;
+
 use super::flags::{self, FlagFile};
 use super::remote::repository_name;
 use super::{Sink, now};
@@ -120,8 +122,8 @@ impl History {
             )
         };
         for id in &self.commits {
-            let commit =
-                self.commit(*id, with_paths).with_context(|| format!("{}: commit {id}", self.name))?;
+            let commit = commit::line(&self.repository, *id, with_paths)
+                .with_context(|| format!("{}: commit {id}", self.name))?;
             put("git", None, &commit)?;
         }
         for tag in &self.tags {
@@ -137,62 +139,6 @@ impl History {
             put("flagd", Some(environment), change)?;
         }
         Ok(())
-    }
-
-    fn commit(&self, id: ObjectId, with_paths: bool) -> anyhow::Result<serde_json::Value> {
-        let object = self.repository.find_commit(id)?;
-        let commit = object.decode()?;
-        let author = commit.author()?;
-        let parents: Vec<ObjectId> = commit.parents().collect();
-        let mut line = json!({
-            "type": "commit",
-            "sha": id.to_string(),
-            "parents": parents.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "authored_at": author.seconds(),
-            "committed_at": commit.committer()?.seconds(),
-            "author_kind": if is_bot(author.name, author.email) { "bot" } else { "human" },
-        });
-        let reverts = reverts(commit.message);
-        if let Some(fields) = line.as_object_mut() {
-            if !reverts.is_empty() {
-                fields.insert("reverts".to_owned(), json!(reverts));
-            }
-            if with_paths {
-                let paths = self.touched(commit.tree(), parents.first().copied())?;
-                fields.insert("dirs".to_owned(), json!(paths));
-            }
-        }
-        Ok(line)
-    }
-
-    /// The paths that differ from the first parent (of a root: all).
-    fn touched(&self, tree: ObjectId, parent: Option<ObjectId>) -> anyhow::Result<Vec<String>> {
-        let empty = self.repository.empty_tree();
-        let before = match parent {
-            Some(parent) => self.repository.find_commit(parent)?.tree()?,
-            None => empty,
-        };
-        let after = self.repository.find_tree(tree)?;
-        let mut recorder = gix::diff::tree::Recorder::default();
-        gix::diff::tree(
-            gix::objs::TreeRefIter::from_bytes(&before.data, self.repository.object_hash()),
-            gix::objs::TreeRefIter::from_bytes(&after.data, self.repository.object_hash()),
-            gix::diff::tree::State::default(),
-            &self.repository.objects,
-            &mut recorder,
-        )?;
-        use gix::diff::tree::recorder::Change;
-        let file = |change: &Change| match change {
-            Change::Addition { entry_mode, path, .. }
-            | Change::Deletion { entry_mode, path, .. }
-            | Change::Modification { entry_mode, path, .. } => {
-                (!entry_mode.is_tree()).then(|| path.to_str_lossy().into_owned())
-            }
-        };
-        let mut paths: Vec<String> = recorder.records.iter().filter_map(file).collect();
-        paths.sort();
-        paths.dedup();
-        Ok(paths)
     }
 }
 
@@ -276,24 +222,6 @@ fn tags(repository: &Repository, pattern: Option<&str>) -> anyhow::Result<Vec<Ta
     }
     tags.sort_by(|a, b| (a.tagged_at, &a.name).cmp(&(b.tagged_at, &b.name)));
     Ok(tags)
-}
-
-/// Forges mark the accounts of programs with `[bot]` at the end of the name and of the address's first part.
-fn is_bot(name: &BStr, email: &BStr) -> bool {
-    name.trim().ends_with(b"[bot]") || email.split_str("@").next().unwrap_or_default().ends_with(b"[bot]")
-}
-
-/// The commits that a message says it reverts, in the form that `git revert` writes.
-fn reverts(message: &[u8]) -> Vec<String> {
-    const FORM: &[u8] = b"This reverts commit";
-    let sha = |at: usize| {
-        let rest = message.get(at + FORM.len()..)?;
-        let rest = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\n"))?.trim_ascii_start();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let sha = (7..=64).contains(&digits).then(|| rest.get(..digits)).flatten()?;
-        Some(sha.to_str_lossy().to_lowercase())
-    };
-    message.find_iter(FORM).filter_map(sha).collect()
 }
 
 #[cfg(test)]

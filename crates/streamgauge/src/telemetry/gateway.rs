@@ -2,13 +2,14 @@
 
 use super::exposition::{Exposition, Kind};
 use super::metrics::process;
+use super::pulls::Pulls;
 use gateway::Stats;
 use gateway::stats::LOG_BUCKETS_S;
 use kafka::stats::Histogram;
 use std::sync::atomic::Ordering;
 
 /// All metrics as text.
-pub fn text(stats: &Stats, definition: &str) -> String {
+pub fn text(stats: &Stats, definition: &str, pulls: &Pulls) -> String {
     let mut out = Exposition::default();
     process(&mut out, definition);
     let help = "Deliveries by hook and what became of them.";
@@ -35,6 +36,7 @@ pub fn text(stats: &Stats, definition: &str) -> String {
     let histogram = Histogram { bounds: LOG_BUCKETS_S, counts, sum };
     let help = "How long the log took to acknowledge what was accepted.";
     out.metric("streamgauge_gateway_log_seconds", Kind::Histogram, help).histogram(&[], &histogram);
+    pulls.expose(&mut out);
     out.into_text()
 }
 
@@ -49,12 +51,17 @@ mod tests {
         let stats = Stats::new(["github".to_owned()].into_iter());
         stats.hooks["github"].count(Outcome::Accepted);
         stats.logged(Duration::from_millis(3));
-        let text = text(&stats, "d");
+        let pulls = Pulls::default();
+        pulls.count("mirror:github.com/acme/checkout", Some(3));
+        pulls.count("mirror:github.com/acme/checkout", None);
+        let text = text(&stats, "d", &pulls);
         for line in [
             "streamgauge_gateway_deliveries_total{hook=\"github\",outcome=\"accepted\"} 1\n",
             "streamgauge_gateway_deliveries_total{hook=\"github\",outcome=\"unavailable\"} 0\n",
             "streamgauge_gateway_log_seconds_bucket{le=\"0.0025\"} 0\n",
             "streamgauge_gateway_log_seconds_bucket{le=\"0.005\"} 1\n",
+            "streamgauge_pull_records_total{puller=\"mirror:github.com/acme/checkout\"} 3\n",
+            "streamgauge_pull_failures_total{puller=\"mirror:github.com/acme/checkout\"} 1\n",
         ] {
             assert!(text.contains(line), "{text}");
         }

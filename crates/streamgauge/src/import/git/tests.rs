@@ -3,22 +3,6 @@ use model::raw::DeadLetter;
 use serde_json::Value;
 use std::process::Command;
 
-#[test]
-fn a_message_tells_what_it_reverts() {
-    let sha = "a67038ae2e9cb9b9b16423702f98b41e36601001";
-    let message = format!("Revert \"x\"\n\nThis reverts commit {sha}.\nThis reverts commit 80ad02d, too");
-    assert_eq!(reverts(message.as_bytes()), [sha, "80ad02d"]);
-    assert!(reverts(b"This reverts commits of last week").is_empty());
-}
-
-#[test]
-fn a_bot_is_known_by_its_name_or_address() {
-    let bot = |name: &str, email: &str| is_bot(BStr::new(name), BStr::new(email));
-    assert!(bot("dependabot[bot]", "x@example.com"));
-    assert!(bot("Renovate", "29139614+renovate[bot]@users.noreply.github.com"));
-    assert!(!bot("Ada", "ada@example.com"));
-}
-
 #[derive(Default)]
 struct Taken(Vec<RawRecord>);
 
