@@ -189,11 +189,10 @@ pub struct Backfill {
     /// Where the API answers, of a self-hosted service or of an organisation [default: the vendor's own address]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Option<String>,
-    /// The file that holds the token [default: the variable GITHUB_TOKEN, GITLAB_TOKEN, JIRA_TOKEN or PAGERDUTY_TOKEN]
+    /// The file that holds the token [default: the variable GITHUB_TOKEN and the like]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
-    /// Of this repository or project (GitHub: also a hook whose lost deliveries are told, acme/shop/hooks/7), project
-    /// (Jira) or service (PagerDuty); may be given again [default: what the catalog names, or all]
+    /// A repository (GitHub: or a hook, acme/shop/hooks/7), project or service; may be repeated [default: the catalog's, or all]
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Begin anew, whatever was asked for before
