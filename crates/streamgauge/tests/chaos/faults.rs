@@ -116,8 +116,8 @@ pub const FAULTS: &[Fault] = &[
     ),
     selected(
         "overload",
-        "Records come at least ten times faster than ClickHouse takes their rows: lag is reported and drains, memory \
-         stays below 1 GiB, and the groups move nothing.",
+        "Records come at least ten times faster (in the selection three times) than ClickHouse takes their rows: lag is \
+         reported and drains, memory stays below 1 GiB, and the groups move nothing.",
         Play::Kafka(overload::slow_output),
     ),
     selected(

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 /// What a member may hold: fetched by four consumers (32 MiB each), held by seven producers (64 MiB each), gathered by
 /// six tasks (32 MiB each) and twice by the loader (64 MiB each) is below it.
 const MOST_BYTES: u64 = 1 << 30;
-/// How many times faster records come than their rows are taken.
+/// How many times faster records come than their rows are taken. A short burst on a busy machine is over less quickly.
 const FASTER: f64 = 10.0;
+const FASTER_SMALL: f64 = 3.0;
 
 /// Each insert takes so long that records wait; everything is loaded in the end, and nobody is thrown out of a group.
 pub fn slow_output(scene: &mut Scene<'_>) -> u64 {
@@ -47,7 +48,8 @@ pub fn slow_output(scene: &mut Scene<'_>) -> u64 {
     scene.loaded();
     let sent = sent_after.unwrap_or(drained);
     let faster = drained.as_secs_f64() / sent.as_secs_f64();
-    scene.expect(faster >= FASTER, format!("records came only {faster:.1} times faster"));
+    let least = scene.sized(FASTER, FASTER_SMALL);
+    scene.expect(faster >= least, format!("records came only {faster:.1} times faster"));
     let peak = scene.peak_bytes();
     scene.expect(peak < MOST_BYTES, format!("a member held {peak} bytes"));
     let moved = scene.assignments() - assigned;
