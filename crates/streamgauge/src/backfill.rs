@@ -5,11 +5,12 @@ mod client;
 mod cursor;
 mod pull;
 
+use crate::background::Background;
 use crate::cli;
 use crate::clickhouse::{ANY_PORT, ClickHouse};
 use crate::config::Settings;
 use crate::config::backfill::{Backfill, of, token};
-use crate::durable::{Durable, IntoLog, IntoPipeline, IntoTopics, pause};
+use crate::durable::{Durable, IntoLog, IntoPipeline, IntoTopics, beside, pause};
 use crate::engine::{Pipeline, lock};
 use crate::failure::{DONE, FAILED, wrong};
 use crate::import::{now, progress};
@@ -24,10 +25,9 @@ use model::Span;
 use pull::{Outcome, pull};
 use sources::history::{History, Wanted};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -63,7 +63,7 @@ pub fn run(
     // What is wrong with these costs nothing: not even a data folder.
     let token = token(backfill.token_file.as_deref(), history.token_variable)?;
     let mut wanted = wanted(history, &backfill, since)?;
-    let folder = folder(&settings.data, settings.kafka.is_some());
+    let folder = beside(&settings.data, "backfill", settings.kafka.is_some());
     let ask = |wanted: &mut Wanted, sink: &mut dyn Durable, threads: Handle, stop: Arc<AtomicBool>| {
         let client = Client::new(&wanted.base, (history.headers)(&token), &backfill.tls, threads, stop)?;
         let path = Kept::path(&folder, history.name, wanted);
@@ -167,27 +167,10 @@ fn names<'a>(repositories: impl Iterator<Item = &'a str>, wanted: &Wanted) -> Ve
     repositories.filter_map(name).collect()
 }
 
-/// Where cursors lie: with the data that the records went to, so that both go together; on Kafka beside it.
-fn folder(data: &Path, on_kafka: bool) -> PathBuf {
-    if on_kafka {
-        let mut beside = data.as_os_str().to_owned();
-        beside.push(".backfill");
-        return PathBuf::from(beside);
-    }
-    data.join("backfill")
-}
-
 /// The sources of what `serve` asks for.
 pub fn asked_sources(settings: &Settings) -> impl Iterator<Item = &'static str> {
     let asked = settings.backfills.iter().filter(|(_, backfill)| backfill.every.is_some());
     asked.filter_map(|(vendor, _)| of(vendor).ok()).flat_map(|history| history.sources.iter().copied())
-}
-
-/// Asks for what was lost, on a thread of its own, until it is dropped.
-#[derive(Debug)]
-pub struct Background {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// A vendor that is asked again and again.
@@ -199,61 +182,50 @@ struct Asked {
     due: Instant,
 }
 
-impl Background {
-    /// Begins, where the configuration says how often.
-    ///
-    /// # Errors
-    /// Exit code 2: a token that is not there, an address that is none; no thread.
-    pub fn start(
-        settings: &Settings,
-        log: Arc<dyn RawLog>,
-        threads: &ClickHouse,
-        pulls: Arc<Pulls>,
-    ) -> anyhow::Result<Option<Self>> {
-        let mut asked = Vec::new();
-        for (vendor, backfill) in &settings.backfills {
-            let Some(every) = backfill.every else { continue };
-            let history = of(vendor)?;
-            let token = token(backfill.token_file.as_deref(), history.token_variable)?;
-            wanted(history, backfill, HEALED)?;
-            let every = Duration::from_secs(u64::try_from(every.seconds()).unwrap_or_default());
-            asked.push(Asked { history, backfill: backfill.clone(), token, every, due: Instant::now() });
-        }
-        if asked.is_empty() {
-            return Ok(None);
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        let folder = folder(&settings.data, settings.kafka.is_some());
-        let (told, threads) = (stop.clone(), threads.handle());
-        let mut sink = IntoLog::new(log, threads.clone(), stop.clone());
-        let thread = std::thread::Builder::new().name("backfill".to_owned()).spawn(move || {
-            while !told.load(Ordering::Relaxed) {
-                for asked in &mut asked {
-                    if asked.due > Instant::now() {
-                        continue;
-                    }
-                    let outcome = round(asked, &folder, &mut sink, threads.clone(), told.clone());
-                    if told.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    count(asked.history.name, &outcome, &pulls);
-                    asked.due = Instant::now() + asked.every;
+/// Begins to ask for what was lost, in the background, where the configuration says how often.
+///
+/// # Errors
+/// Exit code 2: a token that is not there, an address that is none; no thread.
+pub fn start(
+    settings: &Settings,
+    log: Arc<dyn RawLog>,
+    threads: &ClickHouse,
+    pulls: Arc<Pulls>,
+) -> anyhow::Result<Option<Background>> {
+    let mut asked = Vec::new();
+    for (vendor, backfill) in &settings.backfills {
+        let Some(every) = backfill.every else { continue };
+        let history = of(vendor)?;
+        let token = token(backfill.token_file.as_deref(), history.token_variable)?;
+        wanted(history, backfill, HEALED)?;
+        let every = Duration::from_secs(u64::try_from(every.seconds()).unwrap_or_default());
+        asked.push(Asked { history, backfill: backfill.clone(), token, every, due: Instant::now() });
+    }
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let folder = beside(&settings.data, "backfill", settings.kafka.is_some());
+    let (told, threads) = (stop.clone(), threads.handle());
+    let mut sink = IntoLog::new(log, threads.clone(), stop.clone());
+    let background = Background::start("backfill", stop, move || {
+        while !told.load(Ordering::Relaxed) {
+            for asked in &mut asked {
+                if asked.due > Instant::now() {
+                    continue;
                 }
-                let next = asked.iter().map(|asked| asked.due).min().unwrap_or_else(Instant::now);
-                pause(next.saturating_duration_since(Instant::now()), &told);
+                let outcome = round(asked, &folder, &mut sink, threads.clone(), told.clone());
+                if told.load(Ordering::Relaxed) {
+                    return;
+                }
+                count(asked.history.name, &outcome, &pulls);
+                asked.due = Instant::now() + asked.every;
             }
-        })?;
-        Ok(Some(Self { stop, thread: Some(thread) }))
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            let next = asked.iter().map(|asked| asked.due).min().unwrap_or_else(Instant::now);
+            pause(next.saturating_duration_since(Instant::now()), &told);
         }
-    }
+    })?;
+    Ok(Some(background))
 }
 
 fn round(

@@ -8,6 +8,7 @@ use anyhow::bail;
 use gateway::RawLog;
 use kafka::raw::RawSender;
 use model::raw::RawRecord;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -134,5 +135,32 @@ pub fn pause(long: Duration, stop: &AtomicBool) {
             return;
         }
         std::thread::sleep(left.min(LOOK_EVERY));
+    }
+}
+
+/// Where an asker keeps how far it is: with the data that its records go to, so that both go together. On Kafka no process
+/// owns a data folder, and it lies beside it.
+pub fn beside(data: &Path, name: &str, on_kafka: bool) -> PathBuf {
+    if on_kafka {
+        let mut beside = data.as_os_str().to_owned();
+        beside.push(format!(".{name}"));
+        return PathBuf::from(beside);
+    }
+    data.join(name)
+}
+
+/// A log that keeps everything.
+#[cfg(test)]
+#[derive(Default)]
+pub struct Kept(pub std::sync::Mutex<Vec<RawRecord>>);
+
+#[cfg(test)]
+impl RawLog for Kept {
+    fn append(&self, record: RawRecord, acknowledge: gateway::Acknowledge) {
+        self.0.lock().unwrap().push(record);
+        let _ = acknowledge.send(Ok(()));
+    }
+    fn unready(&self) -> Option<String> {
+        None
     }
 }

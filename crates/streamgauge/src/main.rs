@@ -2,6 +2,7 @@
 
 mod ask;
 mod backfill;
+mod background;
 mod bundle;
 mod check;
 mod cli;

@@ -4,11 +4,12 @@
 mod git;
 mod repository;
 
+use crate::background::Background;
 use crate::cli;
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::config::mirror::{Group, Mirrors, Remote};
-use crate::durable::{Durable, IntoLog, IntoPipeline, IntoTopics, pause};
+use crate::durable::{Durable, IntoLog, IntoPipeline, IntoTopics, beside, pause};
 use crate::engine::Pipeline;
 use crate::failure::{DONE, FAILED, wrong};
 use crate::import::progress;
@@ -21,10 +22,9 @@ use kafka::raw::RawSender;
 use repository::Mirror;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The longest time between two fetches of a repository that fails.
@@ -82,51 +82,33 @@ pub fn run(
     }
 }
 
-/// Keeps mirrors up to date on a thread of its own, until it is dropped.
-#[derive(Debug)]
-pub struct Background {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Background {
-    /// Begins, where mirrors are configured.
-    ///
-    /// # Errors
-    /// Exit code 2: a file of credentials that cannot be read; no thread.
-    pub fn start(
-        settings: &Settings,
-        log: Arc<dyn RawLog>,
-        threads: &ClickHouse,
-        pulls: Arc<Pulls>,
-    ) -> anyhow::Result<Option<Self>> {
-        let Some(mirrors) = &settings.mirrors else { return Ok(None) };
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut round = Round::new(mirrors, settings, stop.clone())?;
-        round.pulls = pulls;
-        let mut sink = IntoLog::new(log, threads.handle(), stop.clone());
-        let told = stop.clone();
-        let thread = std::thread::Builder::new().name("mirror".to_owned()).spawn(move || {
-            while !told.load(Ordering::Relaxed) {
-                round.due(&mut sink, &mut |name, refreshed| match refreshed {
-                    Ok(0) => {}
-                    Ok(commits) => tracing::info!(repository = name, commits, "mirrored"),
-                    Err(error) => tracing::warn!(repository = name, "not mirrored, tried again: {error:#}"),
-                });
-                round.wait(&told);
-            }
-        })?;
-        Ok(Some(Self { stop, thread: Some(thread) }))
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+/// Begins to keep mirrors up to date, in the background, where any are configured.
+///
+/// # Errors
+/// Exit code 2: a file of credentials that cannot be read; no thread.
+pub fn start(
+    settings: &Settings,
+    log: Arc<dyn RawLog>,
+    threads: &ClickHouse,
+    pulls: Arc<Pulls>,
+) -> anyhow::Result<Option<Background>> {
+    let Some(mirrors) = &settings.mirrors else { return Ok(None) };
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut round = Round::new(mirrors, settings, stop.clone())?;
+    round.pulls = pulls;
+    let mut sink = IntoLog::new(log, threads.handle(), stop.clone());
+    let told = stop.clone();
+    let background = Background::start("mirror", stop, move || {
+        while !told.load(Ordering::Relaxed) {
+            round.due(&mut sink, &mut |name, refreshed| match refreshed {
+                Ok(0) => {}
+                Ok(commits) => tracing::info!(repository = name, commits, "mirrored"),
+                Err(error) => tracing::warn!(repository = name, "not mirrored, tried again: {error:#}"),
+            });
+            round.wait(&told);
         }
-    }
+    })?;
+    Ok(Some(background))
 }
 
 /// When each repository is fetched next.
@@ -154,7 +136,8 @@ impl Round {
         let repositories = opened.collect::<anyhow::Result<Vec<_>>>()?;
         let now = Instant::now();
         let due = (0..repositories.len()).map(|place| (place, (now, 0))).collect();
-        let folder = folder(mirrors, &settings.data, settings.kafka.is_some());
+        let beside = || beside(&settings.data, "mirror", settings.kafka.is_some());
+        let folder = mirrors.folder.clone().unwrap_or_else(beside);
         Ok(Self { folder, repositories, due, stop, pulls: Arc::default() })
     }
 
@@ -209,39 +192,10 @@ impl Round {
     }
 }
 
-/// Where the mirrors lie: with the data that they were told to, so that both go together. On Kafka no process owns a data
-/// folder, and they lie beside it.
-fn folder(mirrors: &Mirrors, data: &Path, on_kafka: bool) -> PathBuf {
-    match &mirrors.folder {
-        Some(folder) => folder.clone(),
-        None if on_kafka => {
-            let mut beside = data.as_os_str().to_owned();
-            beside.push(".mirror");
-            PathBuf::from(beside)
-        }
-        None => data.join("mirror"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway::Acknowledge;
-    use model::raw::RawRecord;
-    use std::sync::Mutex;
-
-    #[derive(Default)]
-    struct Kept(Mutex<Vec<RawRecord>>);
-
-    impl RawLog for Kept {
-        fn append(&self, record: RawRecord, acknowledge: Acknowledge) {
-            self.0.lock().unwrap().push(record);
-            let _ = acknowledge.send(Ok(()));
-        }
-        fn unready(&self) -> Option<String> {
-            None
-        }
-    }
+    use crate::durable::Kept;
 
     #[test]
     fn in_the_background_one_repository_that_is_not_there_does_not_keep_the_others_from_being_told() {
@@ -273,7 +227,7 @@ mod tests {
         let settings = Settings::read("s.toml", &text, BTreeMap::new()).unwrap();
         let (log, pulls) = (Arc::new(Kept::default()), Arc::new(Pulls::default()));
         let threads = ClickHouse::served(String::new()).unwrap();
-        let background = Background::start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
+        let background = start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
         let shown = || {
             let mut out = crate::telemetry::exposition::Exposition::default();
             pulls.expose(&mut out);

@@ -70,8 +70,7 @@ pub fn run(command: &cli::Run, settings: &Settings) -> anyhow::Result<u8> {
     let (queue, input) = sync_channel(2 * BATCH_RECORDS);
     // It holds the queue open: a mirror goes on when the input has ended.
     let log = Arc::new(FolderLog(queue.clone()));
-    let mirroring =
-        mirror::Background::start(settings, log, pipeline.clickhouse(), Arc::new(Pulls::default()))?;
+    let mirroring = mirror::start(settings, log, pipeline.clickhouse(), Arc::new(Pulls::default()))?;
     let file = command.input.clone().unwrap_or_else(|| PathBuf::from("-"));
     std::thread::Builder::new()
         .name("input".to_owned())

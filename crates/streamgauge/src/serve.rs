@@ -68,8 +68,8 @@ fn on_kafka(settings: &Settings, brokers: &KafkaSettings, hooks: &GatewaySetting
     let log = Arc::new(TopicLog(AcknowledgedSender::new(brokers)?));
     let asking = asking(settings, log.clone(), &threads)?;
     let pulls = Arc::new(Pulls::default());
-    let mirroring = mirror::Background::start(settings, log.clone(), &threads, pulls.clone())?;
-    let healing = backfill::Background::start(settings, log.clone(), &threads, pulls.clone())?;
+    let mirroring = mirror::start(settings, log.clone(), &threads, pulls.clone())?;
+    let healing = backfill::start(settings, log.clone(), &threads, pulls.clone())?;
     let gateway = start(settings, hooks, log, &threads, pulls)?;
     wait_for(&stop);
     asking.inspect(JoinHandle::abort);
@@ -133,8 +133,8 @@ fn embedded(settings: &Settings, hooks: &GatewaySettings) -> anyhow::Result<u8> 
     let log = Arc::new(FolderLog(queue));
     let asking = asking(settings, log.clone(), pipeline.clickhouse())?;
     let pulls = Arc::new(Pulls::default());
-    let mirroring = mirror::Background::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
-    let healing = backfill::Background::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
+    let mirroring = mirror::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
+    let healing = backfill::start(settings, log.clone(), pipeline.clickhouse(), pulls.clone())?;
     let gateway = start(settings, hooks, log, pipeline.clickhouse(), pulls)?;
     let followed = follow(&mut pipeline, &input, &stop);
     // What waits in the queue is answered 503, and comes again.

@@ -193,23 +193,9 @@ fn record(name: &Text, objective: &Objective, at: Timestamp, good: &Value, total
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway::Acknowledge;
+    use crate::durable::Kept;
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::sync::Mutex;
-
-    #[derive(Default)]
-    struct Kept(Mutex<Vec<RawRecord>>);
-
-    impl RawLog for Kept {
-        fn append(&self, record: RawRecord, acknowledge: Acknowledge) {
-            self.0.lock().unwrap().push(record);
-            let _ = acknowledge.send(Ok(()));
-        }
-        fn unready(&self) -> Option<String> {
-            None
-        }
-    }
 
     /// A server that answers each request with the next of these bodies, and hands over what it was asked.
     fn server(answers: Vec<(u16, &'static str)>) -> (String, std::thread::JoinHandle<Vec<String>>) {

@@ -82,7 +82,7 @@ fn serve_tells_a_lost_delivery_as_it_was_sent_and_counts_it() {
     assert_eq!(asked_sources(&settings).collect::<Vec<_>>(), ["git", "github"]);
     let (log, pulls) = (Arc::new(Kept::default()), Arc::new(Pulls::default()));
     let threads = ClickHouse::served(String::new()).unwrap();
-    let background = Background::start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
+    let background = start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
     let shown = || {
         let mut out = crate::telemetry::exposition::Exposition::default();
         pulls.expose(&mut out);
