@@ -4,7 +4,7 @@
 //! `{"tables": [{"title", "columns": [text], "rows": [[value]]}], "limits": [{"name", "value", "limit"}]}`.
 //! A value above its limit fails the command.
 
-use crate::process::{cargo, note, target_folder, typed};
+use crate::process::{cargo, note, program, run as build, target_folder, typed};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fmt::Write;
@@ -12,8 +12,8 @@ use std::process::{ExitCode, Stdio};
 
 /// Measures, writes `target/bench/bench.json` and `bench.md`, and prints the latter.
 pub fn run(args: &[String]) -> Result<ExitCode> {
-    let mut command =
-        cargo(&["run", "--release", "--package", "streamgauge-tests", "--example", "bench", "--"]);
+    build(&mut cargo(&["build", "--release", "--workspace", "--example", "bench"]))?;
+    let mut command = program(&target_folder().join("release/examples/bench").display().to_string());
     command.args(args).stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot start `{}`", typed(&command)))?;
     ensure!(output.status.success(), "`{}` failed ({})", typed(&command), output.status);

@@ -9,7 +9,7 @@ mod measure;
 mod process;
 
 use anyhow::Result;
-use process::{CI, cargo, note, replace_with, run};
+use process::{CI, cargo, cargo_test, note, replace_with, run};
 use std::process::ExitCode;
 
 /// A command: its name, what it takes, what it does, and the function that does it.
@@ -145,18 +145,18 @@ fn demo(args: &[String]) -> Result<ExitCode> {
 /// A test that a plain run of the tests makes with a smaller organisation.
 fn law() -> Result<ExitCode> {
     engine::fetch()?;
-    run(cargo(&["test", "--release", "--package", "streamgauge", "--test", "law"])
+    run(cargo_test("law", true)
         .args(locked())
-        .args(["--", "--nocapture"])
+        .args(["--", "--nocapture", "an_organisation_shuffled_and_told_three_times"])
         .env("STREAMGAUGE_LAW_SIZE", "50,90"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The test that finds a stale page writes it when it is asked to.
 fn docs() -> Result<ExitCode> {
-    run(cargo(&["test", "--quiet", "--package", "streamgauge-sources", "--test", "docs"])
+    run(cargo_test("docs", false)
         .args(locked())
-        .arg("the_page_of_sources")
+        .args(["--quiet", "the_page_of_sources"])
         .env("UPDATE_GOLDEN", "1"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -168,7 +168,7 @@ fn fuzz(args: &[String]) -> Result<ExitCode> {
         [seconds] if seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) => seconds,
         _ => anyhow::bail!("expected a number of seconds for each source, found {args:?}"),
     };
-    run(cargo(&["test", "--release", "--package", "streamgauge-sources", "--test", "fuzz"])
+    run(cargo_test("fuzz", true)
         .args(locked())
         .args(["--", "--nocapture"])
         .env("STREAMGAUGE_FUZZ_SECONDS", seconds))?;

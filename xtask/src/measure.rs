@@ -6,7 +6,7 @@
 //! stopped.
 
 use crate::bench::{cell, list, push_table};
-use crate::process::{cargo, note, program, project_root, run as run_command, target_folder};
+use crate::process::{cargo_test, note, program, project_root, run as run_command, target_folder};
 use crate::{engine, kafka, locked};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn options(args: &[String]) -> Result<Options> {
 }
 
 fn measure(name: &str, file: &Path, commit: &str, quick: bool) -> Result<()> {
-    let mut command = cargo(&["test", "--release", "--package", "streamgauge", "--test", "kafka"]);
+    let mut command = cargo_test("kafka", true);
     // Path and colons: a part of another test's name is not meant.
     command.args(locked()).args(["--", "--nocapture", "--test-threads=1"]).arg(format!("{name}::"));
     command.env("STREAMGAUGE_MEASURE", file).env("STREAMGAUGE_COMMIT", commit);

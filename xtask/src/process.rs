@@ -37,6 +37,14 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// `cargo test` of one test binary. Of the whole workspace, as a plain run of the tests is: a package alone resolves
+/// the features of its dependencies otherwise, and most of them would be built once more.
+pub fn cargo_test(name: &str, release: bool) -> Command {
+    let mut command = cargo(&["test", "--workspace", "--test", name]);
+    command.args(release.then_some("--release"));
+    command
+}
+
 /// How a command would be typed.
 pub fn typed(command: &Command) -> String {
     let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());

@@ -51,6 +51,8 @@ pub enum Operation {
     Describe,
     /// Reading settings.
     DescribeConfigs,
+    /// Deleting it.
+    Delete,
 }
 
 impl fmt::Display for Operation {
@@ -158,7 +160,7 @@ fn of_stage(settings: &KafkaSettings, stage: Stage) -> Vec<Need> {
 
 /// What the commands of an operator need beside.
 pub fn of_commands(settings: &KafkaSettings) -> Vec<Need> {
-    use Operation::{Create, Describe, DescribeConfigs, Read, Write};
+    use Operation::{Create, Delete, Describe, DescribeConfigs, Read, Write};
     let topics = &settings.topics;
     let all = topics.prefix().to_owned();
     let command = |name: &'static str, fill: &dyn Fn(&mut Needs)| {
@@ -175,6 +177,14 @@ pub fn of_commands(settings: &KafkaSettings) -> Vec<Need> {
         command("check", &|needs| needs.prefixed(Resource::Topic, all.clone(), DescribeConfigs)),
         command("catalog apply", &|needs| needs.exact(Resource::Topic, &topics.catalog, Write)),
         command("generate --to-kafka", &|needs| needs.prefixed(Resource::Topic, topics.raw(""), Write)),
+        // Beside what the stages and `topics` need.
+        command("replay", &|needs| {
+            Stage::ALL.iter().for_each(|stage| needs.exact(Resource::Group, &topics.group(*stage), Describe));
+        }),
+        command("replay drop", &|needs| {
+            topics.owned().for_each(|topic| needs.exact(Resource::Topic, topic, Delete));
+            Stage::ALL.iter().for_each(|stage| needs.exact(Resource::Group, &topics.group(*stage), Delete));
+        }),
         command("dlq", &|needs| {
             needs.exact(Resource::Topic, &topics.dlq, Read);
             needs.exact(Resource::Topic, &topics.events, Read);

@@ -5,10 +5,11 @@ use crate::connection;
 use crate::error::Error;
 use crate::member::ANSWER_WITHIN;
 use crate::settings::KafkaSettings;
-use crate::topics::TopicSpec;
+use crate::topics::{Stage, TopicSpec};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
+use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 
 /// How a topic stands.
@@ -154,12 +155,52 @@ impl Admin {
             .map_err(|error| Error::Consume(format!("making topics: {error}")))?;
         for result in made {
             match result {
-                Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => return Err(Error::Topic { topic, reason: code.to_string() }),
             }
         }
         Ok(())
     }
+
+    /// Deletes the groups of the generation that the settings name, then its topics. Those that are not there (any
+    /// more) are passed over, so that it can be given again; a group that still has members keeps everything.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] for a group that has members or cannot be deleted, [`Error::Topic`] for a topic.
+    pub fn delete_generation(&self) -> Result<(), Error> {
+        let topics = &self.settings.topics;
+        let groups = Stage::ALL.map(|stage| topics.group(stage));
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let deleted = self
+            .runtime
+            .block_on(self.client.delete_groups(&names, &options()))
+            .map_err(|error| Error::Consume(format!("deleting groups: {error}")))?;
+        for (group, code) in deleted.into_iter().filter_map(Result::err) {
+            if code == RDKafkaErrorCode::NonEmptyGroup {
+                return Err(Error::Consume(format!(
+                    "the group {group} has members: stop the processes that run generation {}",
+                    topics.generation
+                )));
+            }
+            if !gone(code) {
+                return Err(Error::Consume(format!("the group {group} cannot be deleted: {code}")));
+            }
+        }
+        let owned: Vec<&str> = topics.owned().collect();
+        let deleted = self
+            .runtime
+            .block_on(self.client.delete_topics(&owned, &options()))
+            .map_err(|error| Error::Consume(format!("deleting topics: {error}")))?;
+        match deleted.into_iter().filter_map(Result::err).find(|(_, code)| !gone(*code)) {
+            Some((topic, code)) => Err(Error::Topic { topic, reason: code.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn gone(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{GroupIdNotFound, UnknownTopic, UnknownTopicOrPartition};
+    matches!(code, GroupIdNotFound | UnknownTopic | UnknownTopicOrPartition)
 }
 
 fn options() -> AdminOptions {

@@ -93,12 +93,16 @@ pub enum Disagreement {
         expected: String,
     },
     /// Another version wrote the state.
-    #[error("the state has layout {0}, this version writes {LAYOUT}: compute it anew under another prefix")]
+    #[error(
+        "the state has layout {0}, this version writes {LAYOUT}: compute it anew in another generation (set \
+         `generation`, then `streamgauge replay`)"
+    )]
     Layout(u32),
     /// Another configuration made the state.
     #[error(
         "the state was made by the definitions {found}, this process computes by {wanted}: two configurations \
-         share one prefix; give this one a prefix of its own, or the other's configuration"
+         share one generation; give this one a generation of its own (set `generation`, then `streamgauge replay`), or \
+         the other's configuration"
     )]
     Definitions {
         /// Those of the state.
@@ -109,7 +113,8 @@ pub enum Disagreement {
     /// The stage had another number of tasks.
     #[error(
         "the state was made by {found} tasks, but the topics have {wanted} partitions now: more partitions need a \
-         prefix of their own, into which the raw topics are read anew"
+         generation of their own, into which the raw topics are read anew (set `generation`, then `streamgauge \
+         replay`)"
     )]
     Tasks {
         /// When the state was made.
@@ -120,7 +125,7 @@ pub enum Disagreement {
     /// The state is not what the checkpoint says.
     #[error(
         "the changelog does not hold the state that its checkpoint {sequence} speaks of ({found} of {wanted} \
-         entries, or another content): records are lost; compute it anew under another prefix"
+         entries, or another content): records are lost; compute it anew in another generation"
     )]
     State {
         /// The checkpoint's transaction.

@@ -167,7 +167,7 @@ impl DeadLetters {
                 format!(
                     "it came from {topic}, which one stage writes for another: sent twice it would count twice"
                 ),
-                "compute everything anew under another kafka.prefix; the raw topics are read from their start",
+                "compute everything anew in another generation (`streamgauge replay`): the raw topics are read from their start",
             )));
         }
         let (partition, offset) =

@@ -18,6 +18,7 @@ pub mod client;
 pub mod connection;
 pub mod dlq;
 pub mod error;
+pub mod generation;
 pub mod health;
 pub mod ingest;
 pub mod lag;

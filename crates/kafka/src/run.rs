@@ -207,7 +207,7 @@ fn tasks_of(probe: &Probe, settings: &KafkaSettings) -> Result<u32, Error> {
             Some((first, count)) if count != partitions => {
                 return Err(wrong(format!(
                     "it has {partitions} partitions, but {first} has {count}: the topics between the stages need \
-                     the same number; give the run another prefix and make its topics with `streamgauge topics`"
+                     the same number; set another `generation` and let `streamgauge replay` make its topics"
                 )));
             }
             Some(_) => {}

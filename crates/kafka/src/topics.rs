@@ -1,5 +1,9 @@
 //! The topics: their names, and how each has to be set up.
+//!
+//! Raw records and the catalog are there once; everything that is computed from them belongs to a generation, and
+//! from the second on its names carry the generation's number.
 
+use model::Generation;
 use std::fmt;
 
 /// Longest record that a topic of raw bodies and what is made of them takes, in bytes: a body of 25 MiB and its
@@ -47,10 +51,14 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The names of the topics, all with one prefix.
+/// The names of the topics of a generation, all with one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     prefix: String,
+    /// What the names of the generation's own begin with.
+    own: String,
+    /// The generation.
+    pub generation: Generation,
     /// Canonical events, by home.
     pub events: String,
     /// What one task of the correlate stage tells another.
@@ -72,9 +80,15 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// The names under a prefix such as `streamgauge.`.
+    /// The names of the first generation under a prefix such as `streamgauge.`.
     pub fn new(prefix: &str) -> Self {
-        let name = |name: &str| format!("{prefix}{name}");
+        Self::of(prefix, Generation::FIRST)
+    }
+
+    /// The names of a generation under a prefix: its own as in `streamgauge.g2.events`.
+    pub fn of(prefix: &str, generation: Generation) -> Self {
+        let own = if generation.is_first() { prefix.to_owned() } else { format!("{prefix}g{generation}.") };
+        let name = |name: &str| format!("{own}{name}");
         Self {
             prefix: prefix.to_owned(),
             events: name("events"),
@@ -85,11 +99,13 @@ impl Topics {
             correlate_changelog: name("correlate.changelog"),
             aggregate_changelog: name("aggregate.changelog"),
             dlq: name("dlq"),
-            catalog: name("catalog"),
+            catalog: format!("{prefix}catalog"),
+            generation,
+            own,
         }
     }
 
-    /// What every name begins with.
+    /// What every name begins with, whatever the generation.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -114,19 +130,19 @@ impl Topics {
     }
     /// The consumer group of a stage.
     pub fn group(&self, stage: Stage) -> String {
-        format!("{}{stage}", self.prefix)
+        format!("{}{stage}", self.own)
     }
     /// The group that readers name which join none.
     pub fn reader_group(&self) -> String {
-        format!("{}reader", self.prefix)
+        format!("{}reader", self.own)
     }
     /// The transactional id of a stage's task (of `ingest`: of a process).
     pub fn transactional_id(&self, stage: Stage, of: impl fmt::Display) -> String {
-        format!("{}{stage}.{of}", self.prefix)
+        format!("{}{stage}.{of}", self.own)
     }
     /// The task (of `ingest`: the process) of a transactional id, for logs, as in `correlate-3`.
     pub fn task_of(&self, transactional_id: &str) -> String {
-        transactional_id.strip_prefix(self.prefix.as_str()).unwrap_or(transactional_id).replacen('.', "-", 1)
+        transactional_id.strip_prefix(self.own.as_str()).unwrap_or(transactional_id).replacen('.', "-", 1)
     }
     /// The topics that have one partition for each task of `correlate` and `aggregate`.
     pub fn by_task(&self) -> [&str; 7] {
@@ -139,6 +155,10 @@ impl Topics {
             &self.correlate_changelog,
             &self.aggregate_changelog,
         ]
+    }
+    /// The topics that belong to the generation and to no other.
+    pub fn owned(&self) -> impl Iterator<Item = &str> {
+        self.by_task().into_iter().chain([self.dlq.as_str()])
     }
     /// How every topic has to be set up: those of `raw` for the sources named.
     pub fn specs<'a>(&self, partitions: u32, sources: impl IntoIterator<Item = &'a str>) -> Vec<TopicSpec> {
@@ -231,5 +251,18 @@ mod tests {
         assert_eq!(topics.raw_pattern(), "^acme\\.raw\\..+");
         assert_eq!(topics.group(Stage::Load), "acme.load");
         assert_eq!(topics.task_of(&topics.transactional_id(Stage::Correlate, 3)), "correlate-3");
+    }
+
+    #[test]
+    fn a_generation_reads_the_same_raw_records_and_shares_no_other_name() {
+        let (first, second) = (Topics::new("acme."), Topics::of("acme.", Generation::new(2).unwrap()));
+        assert_eq!(first.raw_pattern(), second.raw_pattern());
+        assert_eq!(first.catalog, second.catalog);
+        assert!(first.owned().all(|topic| second.owned().all(|other| topic != other)));
+        assert_eq!(second.events, "acme.g2.events");
+        assert_eq!(second.group(Stage::Load), "acme.g2.load");
+        assert_eq!(second.task_of(&second.transactional_id(Stage::Correlate, 3)), "correlate-3");
+        // What a generation computes is no raw record of another.
+        assert!(second.owned().all(|topic| first.source_of(topic).is_none()));
     }
 }

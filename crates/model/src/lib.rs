@@ -6,6 +6,7 @@ pub mod definitions;
 pub mod dimension;
 pub mod event;
 pub mod fact;
+pub mod generation;
 pub mod hex;
 pub mod ids;
 pub mod journal;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use definitions::Definitions;
 pub use event::{DeliveryEvent, EventBody, RecordOrder};
+pub use generation::Generation;
 pub use ids::{
     DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, TeamName, Text,
 };

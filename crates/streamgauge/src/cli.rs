@@ -116,6 +116,17 @@ pub enum Command {
     #[command(after_help = "Examples:\n  streamgauge topics --config streamgauge.toml --dry-run\n  \
                       streamgauge topics --config streamgauge.toml --acls dora --stage load")]
     Topics(TopicsCommand),
+    /// Compute another generation from the raw records, beside the one that is read; list, promote or drop generations
+    #[command(
+        after_help = "Examples:\n  streamgauge replay --config next.toml --once && streamgauge compare --config next.toml\n  \
+                      streamgauge replay promote --config next.toml\n  streamgauge replay drop 1 --config next.toml\n\n\
+                      next.toml is the configuration with what shall change, and `generation` raised by one."
+    )]
+    Replay(Replay),
+    /// Show the windows that two generations do not agree on, and why
+    #[command(after_help = "Example:\n  streamgauge compare --config next.toml --scope service:checkout\n\n\
+                      Exit code 3 when any differs.")]
+    Compare(Compare),
     /// List, show or replay rejected records
     #[command(subcommand)]
     Dlq(Dlq),
@@ -412,6 +423,62 @@ pub struct TopicsCommand {
     /// With --acls: what an operator's commands need (topics, check, catalog apply, generate, dlq) instead
     #[arg(long, requires = "acls", conflicts_with = "stages")]
     pub operator: bool,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Replay {
+    /// What else than computing is to be done
+    #[command(subcommand)]
+    pub action: Option<ReplayAction>,
+    /// End once everything is computed and loaded, instead of keeping up until Ctrl-C
+    #[arg(long)]
+    pub once: bool,
+    /// Compute from what is left of the raw records where older ones are gone
+    #[arg(long)]
+    pub partial: bool,
+    /// How many brokers keep each record [default: 3, or as many as there are]
+    #[arg(long, value_name = "COUNT")]
+    pub replication: Option<i32>,
+}
+
+/// What is done with a generation.
+#[derive(Debug, Subcommand)]
+pub enum ReplayAction {
+    /// List the generations, which is read, and how far each is behind
+    List,
+    /// Make the views show the configuration's generation, from one moment on
+    Promote {
+        /// Although many records wait for it
+        #[arg(long)]
+        behind: bool,
+    },
+    /// Delete a generation's topics, groups and tables; its processes must have ended, and nobody may read it
+    Drop {
+        /// Which
+        generation: std::num::NonZeroU32,
+    },
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The generation that the configuration's is compared with [default: the one that is read]
+    #[arg(long, value_name = "GENERATION")]
+    pub with: Option<std::num::NonZeroU32>,
+    /// Of this scope only
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// Of this metric only
+    #[arg(long)]
+    pub metric: Option<String>,
+    /// Of this window only: 24h, 7d, 30d or 90d
+    #[arg(long)]
+    pub window: Option<String>,
+    /// At most so many rows
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub limit: usize,
 }
 
 /// `migrate`.

@@ -1,5 +1,6 @@
 //! ClickHouse behind its HTTP interface: the engine in this process, or that of the process that owns the folder.
 
+use crate::config::connections::ClickHouseServer;
 use anyhow::Context;
 use axum::Router;
 use embedded_clickhouse::{Engine, Server};
@@ -17,6 +18,8 @@ pub struct ClickHouse {
     runtime: Runtime,
     server: Option<Server>,
     url: String,
+    /// Of a configured server: how it is reached, as which user, in which database.
+    client: Option<Client>,
 }
 
 impl ClickHouse {
@@ -50,7 +53,7 @@ impl ClickHouse {
             }
         })?;
         let url = server.url();
-        Ok(Self { runtime, server: Some(server), url })
+        Ok(Self { runtime, server: Some(server), url, client: None })
     }
 
     /// Asks another process.
@@ -58,7 +61,16 @@ impl ClickHouse {
     /// # Errors
     /// When no thread can be started.
     pub fn served(url: String) -> anyhow::Result<Self> {
-        Ok(Self { runtime: runtime()?, server: None, url })
+        Ok(Self { runtime: runtime()?, server: None, url, client: None })
+    }
+
+    /// Asks the server of a configuration, in the database that everybody reads.
+    ///
+    /// # Errors
+    /// A file of `clickhouse.ssl` that cannot be used; when no thread can be started.
+    pub fn configured(server: &ClickHouseServer) -> anyhow::Result<Self> {
+        let client = server.bare_client().context("clickhouse.ssl")?.with_database(server.base.as_str());
+        Ok(Self { runtime: runtime()?, server: None, url: server.url.clone(), client: Some(client) })
     }
 
     /// Where it answers.
@@ -67,6 +79,9 @@ impl ClickHouse {
     }
     /// A client of the database. On a loopback address compression costs more than it saves.
     pub fn client(&self) -> Client {
+        if let Some(client) = &self.client {
+            return client.clone();
+        }
         let client = warehouse::client(&self.url).with_compression(Compression::None);
         client.with_database(Database::default().as_str())
     }

@@ -20,7 +20,7 @@ use connections::ClickHouseServer;
 use file::{File, Origins};
 use model::definitions::{FirstDeployment, LeadTimeStart, Profile, RestoredAt};
 use model::event::{AuthorKind, Severity};
-use model::{Calendar, Definitions, Span, Text};
+use model::{Calendar, Definitions, Generation, Span, Text};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -202,6 +202,14 @@ impl Settings {
         let bands = bands(at, file.reporting.bands.as_deref())?;
         let added = sources::sources(at, folder, file.sources)?;
         let mappings = added.mappings;
+        let generation = generation(at, file.generation)?;
+        let kafka = connections::kafka(at, file.kafka, &mappings, generation)?;
+        if kafka.is_none() && !generation.is_first() {
+            return Err(at.error(
+                "generation",
+                "generations are for the run on Kafka (kafka.brokers is not set): a data folder is computed anew at once",
+            ));
+        }
         Ok(Self {
             definitions,
             stated: at.decides(),
@@ -216,9 +224,9 @@ impl Settings {
             prometheus: prometheus::prometheus(at, file.prometheus)?,
             backfills: backfill::backfills(at, file.backfill)?,
             mirrors: mirror::mirrors(at, file.git)?,
-            kafka: connections::kafka(at, file.kafka, &mappings)?,
+            kafka,
             mappings,
-            clickhouse: connections::clickhouse(at, file.clickhouse)?,
+            clickhouse: connections::clickhouse(at, file.clickhouse, generation)?,
             listen: listen(at, file.listen.as_deref())?,
             telemetry: telemetry(at, file.telemetry.listen.as_deref())?,
             collector: collector(at, file.telemetry.otlp_endpoint)?,
@@ -287,6 +295,10 @@ pub fn parse_span(text: &str) -> Option<Span> {
     }
     // A century is beyond every window, and far from overflowing microseconds.
     (seconds <= 36_525 * 86_400).then(|| Span::from_seconds(seconds))
+}
+
+fn generation(at: &Origins, number: Option<u32>) -> anyhow::Result<Generation> {
+    Generation::new(number.unwrap_or(1)).ok_or_else(|| at.error("generation", "0 is none: they count from 1"))
 }
 
 fn timezone(at: &Origins, name: Option<String>) -> anyhow::Result<String> {

@@ -1,4 +1,5 @@
-//! `correct`: a human correction, as an event of its own. The raw log keeps it with its reason.
+//! `correct`: a human correction, as an event of its own. The raw log keeps it with its reason: on Kafka the topic of raw
+//! canonical events, else that of the data folder.
 
 use crate::cli::{self, Target};
 use crate::clickhouse::ANY_PORT;
@@ -7,6 +8,7 @@ use crate::engine::Pipeline;
 use crate::failure::{DONE, wrong};
 use crate::import::{Batcher, Sink, now, progress};
 use crate::output::Format;
+use kafka::raw::RawSender;
 use model::event::{
     Cause, Correction, CorrectionSet, CorrectionTarget, EnvironmentTier, EventBody, Severity,
 };
@@ -30,6 +32,21 @@ pub fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
     let event = event(command, now())?;
+    if let Some(brokers) = &settings.kafka {
+        let sender = RawSender::new(brokers)?;
+        sender.send(&record(&event))?;
+        sender.finish()?;
+        if format == Format::Json {
+            writeln!(out, "{:#}", model::json::to_value(&event))?;
+        } else {
+            writeln!(
+                out,
+                "{} is stored and will count shortly (undo it with --undo {})",
+                event.id, event.id
+            )?;
+        }
+        return Ok(DONE);
+    }
     let mut pipeline = Pipeline::open(settings, ANY_PORT)?;
     let mut batcher = Batcher::new(&mut pipeline, progress(true, "correct", None));
     batcher.record(record(&event), false)?;

@@ -61,6 +61,12 @@ pub fn run(
     let told = match &asked {
         Asked::Own(pipeline) => answer(&lock(pipeline.topology()), &question),
         Asked::Other(clickhouse) => ask(clickhouse.url(), &question)?,
+        Asked::Server(_) => {
+            return Err(wrong(
+                "explain asks the tasks of a data folder, and clickhouse.url is configured: import the raw records into a \
+                 folder (a configuration without kafka and clickhouse), and ask there",
+            ));
+        }
     };
     let explanations = told.as_array().filter(|list| !list.is_empty()).ok_or_else(|| unknown(&question))?;
     if format == Format::Json {

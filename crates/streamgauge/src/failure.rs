@@ -9,6 +9,8 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong use, or input that cannot be accepted.
 pub const WRONG: u8 = 2;
+/// The answer is no.
+pub const NO: u8 = 3;
 
 /// What the caller wrote is wrong: arguments, configuration, a file. Ends with exit code 2.
 #[derive(Debug)]

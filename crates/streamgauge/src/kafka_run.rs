@@ -8,7 +8,7 @@ use crate::folder::DataFolder;
 use crate::migrate::migrated;
 use crate::normalize::source_settings;
 use crate::ownership::read_catalog;
-use crate::run::{stop_signal, wait_for};
+use crate::run::{stop_signal, wait_until};
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::metrics::Watched;
 use crate::telemetry::otlp::Exporter;
@@ -21,6 +21,7 @@ use kafka::{KafkaSettings, Plan, Running, Stage};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Runs the stages.
 ///
@@ -33,7 +34,19 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
             "--input is for the embedded run; on Kafka records come from the topics raw.<source>",
         ));
     }
-    let stages = stages(&command.stages)?;
+    run_until(stages(&command.stages)?, settings, brokers, || false)
+}
+
+/// Runs these stages until SIGTERM or until it is done, which is asked ten times a second.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    stages: Vec<Stage>,
+    settings: &Settings,
+    brokers: &KafkaSettings,
+    mut is_done: impl FnMut() -> bool,
+) -> anyhow::Result<u8> {
     let loads = stages.contains(&Stage::Load);
     // One process owns the data folder; the engine in it is for the process that loads.
     let folder =
@@ -76,7 +89,7 @@ pub fn run(command: &cli::Run, settings: &Settings, brokers: &KafkaSettings) -> 
     }
     let watched = Watched { stages: running.stats().to_vec(), definition: settings.definitions.hash() };
     let endpoint = settings.telemetry.and_then(|listen| serve(listen, watched, &clickhouse));
-    wait_for(&stop);
+    wait_until(|| stop.load(Ordering::Relaxed) || is_done());
     running.stop();
     drop(endpoint);
     if let Some(exporter) = exporter {

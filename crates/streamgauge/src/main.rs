@@ -7,6 +7,7 @@ mod bundle;
 mod check;
 mod cli;
 mod clickhouse;
+mod compare;
 mod config;
 mod correct;
 mod demo;
@@ -27,6 +28,7 @@ mod mirror;
 mod normalize;
 mod output;
 mod ownership;
+mod replay;
 mod report;
 mod run;
 mod serve;
@@ -100,6 +102,8 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
         Command::Backfill(command) => backfill::run(command, &settings, cli.global.quiet, out),
         Command::Mirror(command) => mirror::run(command, &settings, cli.global.quiet, out),
         Command::Topics(command) => topics::run(command, &settings, format()?, out),
+        Command::Replay(command) => replay::run(command, &settings, cli.global.quiet, format()?, out),
+        Command::Compare(command) => compare::run(command, &settings, format()?, out),
         Command::Dlq(command) => dlq::run(command, &settings, format()?, out),
         Command::Check(command) => check::run(command, &settings, format()?, out),
         Command::Migrate(command) => migrate::run(command, &settings, out),

@@ -21,6 +21,11 @@ pub fn run(command: &cli::Migrate, settings: &Settings, out: &mut impl Write) ->
         Some(server) => (server.database.clone(), server.target.clone()),
         None => (Database::default(), Target::Embedded),
     };
+    // The tables of a later generation, and the views that everybody reads.
+    let databases: Vec<Database> = match &settings.clickhouse {
+        Some(server) if server.base != server.database => vec![server.base.clone(), database],
+        _ => vec![database],
+    };
     if let Some(user) = &command.grants {
         if target == Target::Embedded {
             return Err(wrong(
@@ -32,11 +37,13 @@ pub fn run(command: &cli::Migrate, settings: &Settings, out: &mut impl Write) ->
                 "--grants {user:?} is no user's name: letters, digits and underscores, and no digit first"
             ))
         })?;
-        out.write_all(grants(&user, &database, &target).as_bytes())?;
+        for database in &databases {
+            out.write_all(grants(&user, database, &target).as_bytes())?;
+        }
         return Ok(DONE);
     }
     if command.dry_run {
-        for statement in dry_run(&database, &target) {
+        for statement in databases.iter().flat_map(|database| dry_run(database, &target)) {
             writeln!(out, "-- {:03} {}\n{};\n", statement.version, statement.name, statement.sql)?;
         }
         return Ok(DONE);
@@ -60,14 +67,20 @@ fn at_server(server: &ClickHouseServer) -> anyhow::Result<(String, MigrationRepo
     Ok((place, migrated(&clickhouse, server)?))
 }
 
-/// Brings a server's tables up to date.
+/// Brings a server's tables up to date: those of the configuration's generation, and the views that everybody reads.
 ///
 /// # Errors
 /// When it does not answer, or refuses.
 pub fn migrated(clickhouse: &ClickHouse, server: &ClickHouseServer) -> anyhow::Result<MigrationReport> {
     let client = server.bare_client().context("clickhouse.ssl")?;
+    let migrated = async {
+        if server.base != server.database {
+            migrate(&client, &server.base, &server.target).await?;
+        }
+        migrate(&client, &server.database, &server.target).await
+    };
     clickhouse
-        .block_on(migrate(&client, &server.database, &server.target))
+        .block_on(migrated)
         .map_err(|error| {
             let error = anyhow::Error::from(error);
             let said = format!("{error:#}");

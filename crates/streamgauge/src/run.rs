@@ -204,7 +204,12 @@ pub fn stop_signal(clickhouse: &ClickHouse) -> Arc<AtomicBool> {
 
 /// Waits until it is true.
 pub fn wait_for(stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
+    wait_until(|| stop.load(Ordering::Relaxed));
+}
+
+/// Asks again and again until the answer is yes.
+pub fn wait_until(mut ended: impl FnMut() -> bool) {
+    while !ended() {
         std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod common;
+#[path = "support/views.rs"]
+mod views;
 
 use common::{assert_same, engine_is_there, json, ok, run, run_with, tables};
 use serde_json::Value;
@@ -250,4 +252,70 @@ fn what_is_piped_into_an_import_is_read_by_the_import_and_not_by_the_engine() {
     assert_eq!(code, 0, "{error}");
     let read = format!("{} records read", events.lines().count());
     assert!(out.replace([',', '.'], "").contains(&read), "{out} does not say {read}");
+}
+
+/// A data folder as version 0.1.0 wrote it (an organisation, a dead letter, a correction), and the digests of its tables.
+/// A later version reads it, or computes it anew from its raw log; it is never written again.
+const FIRST_FORMAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/format-0.1");
+
+#[test]
+fn a_data_folder_of_the_first_format_holds_the_same_tables() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(FIRST_FORMAT);
+    let digests = ["sql", &views::digest_query(), "--format", "TSV"];
+    let tar = |arguments: &[&str]| {
+        assert!(Command::new("tar").current_dir(folder.path()).args(arguments).status().unwrap().success());
+    };
+    if !fixture.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+        write_first_format(folder.path());
+        std::fs::create_dir_all(fixture).unwrap();
+        std::fs::write(fixture.join("tables.tsv"), ok(folder.path(), &digests)).unwrap();
+        tar(&["-cf", "folder.tar", "streamgauge-data"]);
+        let packed = std::fs::File::open(folder.path().join("folder.tar")).unwrap();
+        std::fs::write(fixture.join("folder.tar.zst"), zstd::encode_all(packed, 19).unwrap()).unwrap();
+        std::fs::remove_dir_all(folder.path().join("streamgauge-data")).unwrap();
+    }
+    let packed = std::fs::File::open(fixture.join("folder.tar.zst")).unwrap();
+    std::fs::write(folder.path().join("folder.tar"), zstd::decode_all(packed).unwrap()).unwrap();
+    tar(&["-xf", "folder.tar"]);
+    let expected = std::fs::read_to_string(fixture.join("tables.tsv")).unwrap();
+    let found = ok(folder.path(), &digests);
+    for (expected, found) in expected.lines().zip(found.lines()) {
+        assert_eq!(found, expected, "view, rows, hash");
+    }
+    assert_eq!(found.lines().count(), expected.lines().count());
+    // What comes in later counts beside it.
+    let out = ok(folder.path(), &["dlq", "list", "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap().as_array().unwrap().len(), 1, "{out}");
+    let correct = ["correct", "deployment", FIRST_CORRECTED, "--failed", "false", "--reason", "a later word"];
+    ok(folder.path(), &correct);
+    assert_ne!(ok(folder.path(), &digests), expected);
+}
+
+/// A deployment of the fixture.
+const FIRST_CORRECTED: &str = "fixture:1";
+
+fn write_first_format(folder: &Path) {
+    let organisation = ["generate", "--services", "3", "--days", "12", "--seed", "1"];
+    let mut events = ok(folder, &organisation);
+    events.push_str(
+        "{\"id\":\"d1\",\"type\":\"deployment\",\"occurred_at\":\"2026-01-01T10:00:00Z\",\
+         \"observed_at\":\"2026-01-01T10:00:00Z\",\"source\":\"ci\",\"service\":\"alone\",\
+         \"deployment\":{\"deployment_id\":\"fixture:1\",\"environment\":\"production\",\"state\":\"succeeded\",\
+         \"finished_at\":\"2026-01-01T10:00:00Z\"}}\n{\"source\":\"github\",\"headers\":{\"X-GitHub-Event\":\"nonsense\"},\
+         \"body\":{\"a\":1}}\n",
+    );
+    std::fs::write(folder.join("events.ndjson"), &events).unwrap();
+    let mut catalog = ok(folder, &[&organisation[..], &["--print-catalog"]].concat());
+    catalog.push_str("\n[[services]]\nname = \"alone\"\nfailure_evidence_suffices = true\n");
+    std::fs::write(folder.join("catalog.toml"), catalog).unwrap();
+    let import = ["--catalog", "catalog.toml", "import", "events", "events.ndjson"];
+    run(folder, &import);
+    ok(
+        folder,
+        &["correct", "deployment", FIRST_CORRECTED, "--failed", "true", "--reason", "orders were lost"],
+    );
 }

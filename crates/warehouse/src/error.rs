@@ -1,5 +1,7 @@
 //! What can go wrong between here and ClickHouse.
 
+use model::Generation;
+
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -61,6 +63,22 @@ pub enum Error {
         /// The last error.
         #[source]
         source: clickhouse::error::Error,
+    },
+    /// A generation that has no tables, or those of an older version.
+    #[error(
+        "generation {generation} has no tables of this version in the database {database}: build it with `streamgauge replay`"
+    )]
+    NoGeneration {
+        /// The generation.
+        generation: Generation,
+        /// Its database.
+        database: String,
+    },
+    /// The generation that is read cannot be dropped.
+    #[error("generation {generation} is the one that the views show: promote another one first")]
+    Live {
+        /// The generation.
+        generation: Generation,
     },
     /// A query failed.
     #[error(transparent)]

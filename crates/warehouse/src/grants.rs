@@ -50,6 +50,10 @@ pub fn grants(user: &Database, database: &Database, target: &Target) -> String {
     for object in objects.iter().filter(|object| object.is_loaded()) {
         say(&grant("SELECT", &object.name, &reader));
     }
+    say("-- While a generation is promoted, the views ask which one is shown.");
+    for object in objects.iter().filter(|object| object.name.starts_with("promotions")) {
+        say(&grant("SELECT", &object.name, &reader));
+    }
 
     let migrator = user_of("_migrator");
     say("");

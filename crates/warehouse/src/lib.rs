@@ -4,7 +4,9 @@
 //! wrote the row), so that loading a row again changes nothing. Analysts read views that hide `FINAL` and deleted rows. The SQL lies in `schemas/clickhouse`, one
 //! source for the embedded engine, a single server and a cluster.
 
+pub mod compare;
 pub mod error;
+pub mod generation;
 pub mod grants;
 mod insert;
 pub mod loader;
@@ -20,6 +22,7 @@ mod template;
 
 pub use clickhouse::{Client, Compression};
 pub use error::{Error, Result};
+pub use generation::Generations;
 pub use grants::grants;
 use https::Https;
 use hyper_util::client::legacy::Client as HttpClient;

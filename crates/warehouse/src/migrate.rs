@@ -1,6 +1,7 @@
 //! Migrations: numbered templates, each run once and recorded with its checksum.
 
 use crate::error::{Error, Result};
+use crate::generation::Generations;
 use crate::retry::code;
 use crate::target::{Database, Target};
 use crate::template::render;
@@ -29,13 +30,14 @@ macro_rules! migration {
 const BOOTSTRAP: Migration = migration!(0, "bootstrap", "000_bootstrap.sql");
 
 /// In order. One that was released is never changed; a new one is added.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     migration!(1, "dimensions", "001_dimensions.sql"),
     migration!(2, "delivery", "002_delivery.sql"),
     migration!(3, "operations", "003_operations.sql"),
     migration!(4, "events", "004_events.sql"),
     migration!(5, "windows", "005_windows.sql"),
     migration!(6, "series", "006_series.sql"),
+    migration!(7, "generations", "007_generations.sql"),
 ];
 
 impl Migration {
@@ -108,7 +110,8 @@ pub async fn pending(client: &Client, database: &Database) -> Result<Vec<(u32, &
 }
 
 /// Makes the database, its tables and views, or brings them up to date. Running it again changes nothing, and
-/// needs no right to make anything; one that was cut off goes on.
+/// needs no right to make anything; one that was cut off goes on. Views that show a later generation go on doing so,
+/// and its tables are brought up to date, too.
 ///
 /// # Errors
 /// [`Error::Newer`] and [`Error::Changed`] for a database of another program; [`Error::Migration`] with the
@@ -119,10 +122,21 @@ pub async fn migrate(client: &Client, database: &Database, target: &Target) -> R
     if missing.is_empty() {
         return Ok(report);
     }
+    let generations = Generations::new(client, database, target);
+    let live = generations.live().await?;
+    if !live.is_first() {
+        Box::pin(migrate(client, &database.of(live), target)).await?;
+    }
+    // A migration's views show the first generation: while a later one is read they are made below, pointing there.
+    let shows_first = |sql: &String| live.is_first() || !sql.starts_with("CREATE OR REPLACE VIEW ");
     run(client, &BOOTSTRAP, render(BOOTSTRAP.template, database, target)).await?;
     for migration in missing {
-        let statements = render(migration.template, database, target).into_iter();
-        run(client, migration, statements.chain([migration.record(database)])).await?;
+        let statements = render(migration.template, database, target).into_iter().filter(shows_first);
+        run(client, migration, statements).await?;
+        if !live.is_first() {
+            generations.repoint().await?;
+        }
+        run(client, migration, [migration.record(database)]).await?;
         report.applied.push((migration.version, migration.name));
     }
     client.clear_cached_metadata().await;
@@ -137,13 +151,15 @@ async fn applied(client: &Client, database: &Database) -> Result<Vec<Applied>> {
     let query = format!("SELECT ?fields FROM {database}.schema_migrations FINAL ORDER BY version");
     match client.query(&query).fetch_all().await {
         Ok(applied) => Ok(applied),
-        Err(clickhouse::error::Error::BadResponse(text))
-            if code(&text).is_some_and(|code| UNKNOWN.contains(&code)) =>
-        {
-            Ok(Vec::new())
-        }
+        Err(error) if is_unknown(&error) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a table or a database does not exist.
+pub(crate) fn is_unknown(error: &clickhouse::error::Error) -> bool {
+    matches!(error, clickhouse::error::Error::BadResponse(text)
+        if code(text).is_some_and(|code| UNKNOWN.contains(&code)))
 }
 
 fn newest() -> u32 {
@@ -210,14 +226,14 @@ mod tests {
         let done: Vec<Applied> =
             MIGRATIONS.iter().take(4).map(|one| record(one.version, one.checksum())).collect();
         let left: Vec<u32> = missing(&done, &database).unwrap().iter().map(|one| one.version).collect();
-        assert_eq!(left, [5, 6]);
+        assert_eq!(left, [5, 6, 7]);
     }
 
     #[test]
     fn a_newer_database_and_a_changed_migration_are_refused_with_the_reason() {
         let database = Database::default();
         let newer = missing(&[record(99, String::new())], &database).err().unwrap().to_string();
-        assert!(newer.contains("schema version 99") && newer.contains("up to 6"), "{newer}");
+        assert!(newer.contains("schema version 99") && newer.contains("up to 7"), "{newer}");
         let changed = missing(&[record(1, "0".to_owned())], &database).err().unwrap().to_string();
         assert!(changed.contains("migration 1"), "{changed}");
     }

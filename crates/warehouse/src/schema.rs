@@ -55,7 +55,7 @@ pub fn objects(database: &Database, target: &Target) -> Vec<Object> {
 }
 
 /// Reads one statement; `None` when it makes no table and no view.
-fn object(sql: &str, database: &Database) -> Option<Object> {
+pub(crate) fn object(sql: &str, database: &Database) -> Option<Object> {
     let head = sql.lines().next()?;
     let (is_view, rest) = match head.strip_prefix("CREATE TABLE IF NOT EXISTS ") {
         Some(rest) => (false, rest),

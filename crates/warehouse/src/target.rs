@@ -1,6 +1,7 @@
 //! What stands behind the address: the embedded engine, a single server or a cluster.
 
 use crate::error::{Error, Result};
+use model::Generation;
 use std::fmt;
 
 /// A database's name, checked: it is written into SQL as it is.
@@ -18,6 +19,11 @@ impl Database {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+    /// The database of a generation, where this is the one that everybody reads: this one, or `…_g2` and so on.
+    #[must_use]
+    pub fn of(&self, generation: Generation) -> Self {
+        if generation.is_first() { self.clone() } else { Self(format!("{}_g{generation}", self.0)) }
     }
 }
 

@@ -233,8 +233,13 @@ fn tasks(
         [one] => {
             findings.warning(
                 "partitions",
-                format!("the topics between the stages have {one}, and `partitions` is {}", settings.partitions),
-                format!("set partitions = {one}, or make topics under another kafka.prefix: more partitions need that"),
+                format!(
+                    "the topics between the stages have {one}, and `partitions` is {}",
+                    settings.partitions
+                ),
+                format!(
+                    "set partitions = {one}, or another `generation`, whose topics `streamgauge replay` makes"
+                ),
             );
             Some(*one)
         }
@@ -248,7 +253,7 @@ fn tasks(
                     brokers.topics.by_task().join(", "),
                     counts.join(" and ")
                 ),
-                "make topics under another kafka.prefix with `streamgauge topics`; the raw topics are read anew",
+                "set another `generation` and let `streamgauge replay` make its topics; the raw topics are read anew",
             );
             None
         }

@@ -4,9 +4,10 @@
 use super::file::{List, Origins};
 use crate::failure::wrong;
 use https::{Error as TlsError, Https, Tls};
-use kafka::KafkaSettings;
 use kafka::registry::RegistrySettings;
 use kafka::wire::Format;
+use kafka::{KafkaSettings, Topics};
+use model::Generation;
 use serde::Deserialize;
 use sources::Mappings;
 use std::collections::BTreeMap;
@@ -84,7 +85,9 @@ pub(super) struct HttpsFile {
 pub struct ClickHouseServer {
     /// Where it answers over HTTP(S).
     pub url: String,
-    /// The database.
+    /// The database that everybody reads: its views show the generation that is live.
+    pub base: Database,
+    /// The database that is loaded: that of the configuration's generation.
     pub database: Database,
     /// What stands behind the address.
     pub target: Target,
@@ -131,7 +134,12 @@ impl ClickHouseServer {
 }
 
 /// Reads `[kafka]`.
-pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Result<Option<KafkaSettings>> {
+pub fn kafka(
+    at: &Origins,
+    file: KafkaFile,
+    mappings: &Mappings,
+    generation: Generation,
+) -> anyhow::Result<Option<KafkaSettings>> {
     let Some(brokers) = file.brokers.filter(|brokers| !brokers.trim().is_empty()) else { return Ok(None) };
     let prefix = file.prefix.unwrap_or_else(|| "streamgauge.".to_owned());
     if prefix.is_empty() || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
@@ -141,6 +149,7 @@ pub fn kafka(at: &Origins, file: KafkaFile, mappings: &Mappings) -> anyhow::Resu
         ));
     }
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
+    settings.topics = Topics::of(&prefix, generation);
     for (source, topics) in file.topics {
         super::sources::known(at, &format!("kafka.topics.{source}"), &source, mappings)?;
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));
@@ -223,10 +232,14 @@ fn registry(at: &Origins, file: RegistryFile) -> anyhow::Result<Option<RegistryS
 }
 
 /// Reads `[clickhouse]`.
-pub fn clickhouse(at: &Origins, file: ClickHouseFile) -> anyhow::Result<Option<ClickHouseServer>> {
+pub fn clickhouse(
+    at: &Origins,
+    file: ClickHouseFile,
+    generation: Generation,
+) -> anyhow::Result<Option<ClickHouseServer>> {
     let Some(url) = file.url.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
     let tls = tls(at, "clickhouse", &url, file.ssl)?;
-    let database = match file.database {
+    let base = match file.database {
         None => Database::default(),
         Some(name) => Database::new(&name).map_err(|error| at.error("clickhouse.database", error))?,
     };
@@ -235,7 +248,8 @@ pub fn clickhouse(at: &Origins, file: ClickHouseFile) -> anyhow::Result<Option<C
         Some(name) => Target::cluster(&name).map_err(|error| at.error("clickhouse.cluster", error))?,
     };
     let password = secret(at, "clickhouse.password", file.password, file.password_file)?;
-    Ok(Some(ClickHouseServer { url, database, target, user: file.user, password, tls }))
+    let database = base.of(generation);
+    Ok(Some(ClickHouseServer { url, base, database, target, user: file.user, password, tls }))
 }
 
 /// How the address `{section}.url` is connected to; `None`: without TLS.

@@ -17,6 +17,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub listen: Option<String>,
     pub partitions: Option<u32>,
+    pub generation: Option<u32>,
     pub failure_window: Option<String>,
     pub remediation_window: Option<String>,
     pub max_future: Option<String>,

@@ -198,6 +198,12 @@ pub const KEYS: &[Key] = &[
         "10000",
         "Most deliveries a second of one hook; more are answered 429.",
     ),
+    key(
+        "generation",
+        Kind::Number,
+        "1",
+        "On Kafka: the generation that this configuration computes; `replay` builds one beside that which is read.",
+    ),
     key("incident.min_severity", words(&SEVERITIES), "sev3", "The least severity that blames a deployment."),
     key("incident.restored_at", words(&ENDS), "resolved", "Which end of an incident is the recovery."),
     key(

@@ -9,9 +9,11 @@
 mod common;
 
 mod alone;
+mod corrections;
 mod crash;
 mod delayed_end;
 mod equality;
+mod generations;
 mod latency;
 mod measured;
 mod memory;

@@ -29,6 +29,20 @@ impl Organisation {
         Self { folder, records, expected: String::from_utf8(told.stdout).unwrap() }
     }
 
+    /// The tables that the embedded run makes of the same records under a configuration of its own.
+    pub fn embedded_with(&self, config: &str, data: &str) -> String {
+        let file = format!("{data}.toml");
+        std::fs::write(self.folder.path().join(&file), config).unwrap();
+        let embedded = |arguments: &[&str]| {
+            let common = ["--config", &file, "--catalog", "catalog.toml", "--data", data];
+            let told = program(self.folder.path()).args(common).args(arguments).output().unwrap();
+            assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+            String::from_utf8(told.stdout).unwrap()
+        };
+        embedded(&["import", "events", "events.ndjson"]);
+        embedded(&["sql", &digest_query(), "--format", "TSV"])
+    }
+
     /// How many tables are compared.
     pub fn tables(&self) -> usize {
         VIEWS.len()

@@ -138,16 +138,35 @@ impl<'a> Stage<'a> {
     pub fn settings(&self) -> KafkaSettings {
         KafkaSettings::new(self.shared.cluster.bootstrap(), &format!("{}.", self.name), "test")
     }
-    fn config(&self) -> String {
+    pub fn config(&self) -> String {
         format!("{}.toml", self.name)
     }
     fn command(&self, instance: &str) -> Command {
+        self.command_with(&self.config(), instance)
+    }
+
+    /// The program under a configuration, as a process of a name.
+    pub fn command_with(&self, config: &str, instance: &str) -> Command {
         let mut command = program(self.organisation.folder.path());
         if self.has_catalog {
             command.arg("--catalog").arg(self.organisation.catalog());
         }
-        command.args(["--config", &self.config()]).env("STREAMGAUGE__KAFKA__INSTANCE", instance);
+        command.args(["--config", config]).env("STREAMGAUGE__KAFKA__INSTANCE", instance);
         command
+    }
+
+    /// Writes the case's configuration with other lines before it; those that it has are left out.
+    pub fn other_config(&self, name: &str, lines: &str) -> String {
+        let folder = self.organisation.folder.path();
+        let text = std::fs::read_to_string(folder.join(self.config())).unwrap();
+        let is_other = |line: &&str| {
+            let key = line.split(' ').next().unwrap();
+            !lines.lines().any(|other| other.split(' ').next() == Some(key))
+        };
+        let kept: Vec<&str> = text.lines().filter(is_other).collect();
+        let file = format!("{}-{name}.toml", self.name);
+        std::fs::write(folder.join(&file), format!("{lines}{}\n", kept.join("\n"))).unwrap();
+        file
     }
 
     /// Produces raw records to their topics.
@@ -159,14 +178,17 @@ impl<'a> Stage<'a> {
 
     /// Starts a process of all stages, or of some.
     pub fn start(&mut self, instance: &str, stages: &[&str]) {
+        let stages = stages.iter().flat_map(|stage| ["--stage", *stage]);
+        let arguments: Vec<&str> = std::iter::once("run").chain(stages).collect();
+        self.start_with(&self.config(), instance, &arguments);
+    }
+
+    /// Starts a process under another configuration.
+    pub fn start_with(&mut self, config: &str, instance: &str, arguments: &[&str]) {
         let log = self.organisation.folder.path().join(format!("{}-{instance}.log", self.name));
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let mut command = self.command(instance);
-        command.arg("run").stderr(log);
-        for stage in stages {
-            command.args(["--stage", stage]);
-        }
-        self.processes.push((instance.to_owned(), command.spawn().unwrap()));
+        let child = self.command_with(config, instance).args(arguments).stderr(log).spawn().unwrap();
+        self.processes.push((instance.to_owned(), child));
     }
 
     /// Ends a process as an operator would, and waits for it.
@@ -196,7 +218,7 @@ impl<'a> Stage<'a> {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    fn ask(&self, query: &str) -> String {
+    pub fn ask(&self, query: &str) -> String {
         let options = QueryOptions { database: Some(self.name.clone()), ..QueryOptions::default() };
         match self.shared.engine.query(query, "TSV", &options) {
             Ok(answer) => String::from_utf8(answer).unwrap(),
@@ -204,14 +226,33 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Waits until a query has this answer.
+    pub fn expect_answer(&self, query: &str, wanted: &str) {
+        self.expect_until(&format!("{query} answers {wanted:?}"), || self.ask(query) == wanted);
+    }
+
+    /// Waits until something is so.
+    pub fn expect_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + EQUAL_WITHIN.1;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}: not in time");
+            std::thread::sleep(Duration::from_millis(400));
+        }
+    }
+
     /// Waits until the tables are those of the embedded run, and stay so.
     pub fn expect_equal(&self) {
+        self.expect_tables(&self.organisation.expected);
+    }
+
+    /// As [`Self::expect_equal`], of tables with these digests.
+    pub fn expect_tables(&self, expected: &str) {
         let deadline = Instant::now() + sized(EQUAL_WITHIN.0, EQUAL_WITHIN.1);
         let mut since: Option<Instant> = None;
         loop {
             let found = self.ask(&digest_query());
             match since {
-                _ if found != self.organisation.expected => since = None,
+                _ if found != expected => since = None,
                 None => since = Some(Instant::now()),
                 Some(since) if since.elapsed() >= STAYS_FOR => return,
                 Some(_) => {}

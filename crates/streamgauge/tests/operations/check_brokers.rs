@@ -159,7 +159,8 @@ fn two_configurations_under_one_prefix_are_named_by_check_and_at_run_time() {
 
     place.configure(bench.url(), "failure_window = \"1h\"");
     let says = "the state was made by the definitions";
-    let remedy = "→ two configurations share one prefix; give this one a prefix of its own, or the other's configuration";
+    let remedy = "→ two configurations share one generation; give this one a generation of its own (set `generation`, then \
+                  `streamgauge replay`), or the other's configuration";
     place.expect(
         1,
         &["check"],
