@@ -1472,3 +1472,23 @@ COMMENT 'The value of each scope, metric and window now: of the window that ends
 INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
 SELECT 6, 'series', 'cc6bb3afe3d252c6329659e8d2f3677f21959ad70d5a85009fe692f9158c7bc1', now64(3, 'UTC');
 
+-- 007 generations
+CREATE TABLE IF NOT EXISTS streamgauge.promotions_local ON CLUSTER 'dora'
+(
+    promotion UInt64 COMMENT 'Which promotion it is, from 1.',
+    generation UInt32 COMMENT 'The generation that the views show from then on.',
+    promoted_at DateTime64(3, 'UTC') COMMENT 'When it was promoted.'
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', promoted_at)
+ORDER BY (promotion)
+COMMENT 'Which generation the views show: that of the last promotion; the first one where there is none.';
+
+-- 007 generations
+CREATE TABLE IF NOT EXISTS streamgauge.promotions ON CLUSTER 'dora' AS streamgauge.promotions_local
+ENGINE = Distributed('dora', 'streamgauge', 'promotions_local', cityHash64(promotion))
+COMMENT 'Which generation the views show: that of the last promotion; the first one where there is none.';
+
+-- 007 generations
+INSERT INTO streamgauge.schema_migrations (version, name, checksum, applied_at)
+SELECT 7, 'generations', '19359222130fc4b93fd17c83a4a175cfb5454aa025ba7cc1b176107fb5475e39', now64(3, 'UTC');
+
