@@ -144,6 +144,8 @@ fn of_stage(settings: &KafkaSettings, stage: Stage) -> Vec<Need> {
     };
     if stage == Stage::Ingest {
         needs.prefixed(Resource::Topic, topics.raw(""), Read);
+        // It need not be there.
+        topics.archive().into_iter().for_each(|topic| needs.prefixed(Resource::Topic, topic, Read));
         settings.mapped.keys().for_each(|topic| needs.exact(Resource::Topic, topic, Read));
     }
     reads.iter().for_each(|topic| needs.exact(Resource::Topic, topic, Read));
@@ -179,10 +181,11 @@ pub fn of_commands(settings: &KafkaSettings) -> Vec<Need> {
         command("generate --to-kafka", &|needs| needs.prefixed(Resource::Topic, topics.raw(""), Write)),
         // Beside what the stages and `topics` need.
         command("replay", &|needs| {
+            topics.archive().iter().for_each(|topic| needs.exact(Resource::Topic, topic, Write));
             Stage::ALL.iter().for_each(|stage| needs.exact(Resource::Group, &topics.group(*stage), Describe));
         }),
         command("replay drop", &|needs| {
-            topics.owned().for_each(|topic| needs.exact(Resource::Topic, topic, Delete));
+            topics.owned().for_each(|topic| needs.exact(Resource::Topic, &topic, Delete));
             Stage::ALL.iter().for_each(|stage| needs.exact(Resource::Group, &topics.group(*stage), Delete));
         }),
         command("dlq", &|needs| {

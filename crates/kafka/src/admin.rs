@@ -186,7 +186,8 @@ impl Admin {
                 return Err(Error::Consume(format!("the group {group} cannot be deleted: {code}")));
             }
         }
-        let owned: Vec<&str> = topics.owned().collect();
+        let owned: Vec<String> = topics.owned().collect();
+        let owned: Vec<&str> = owned.iter().map(String::as_str).collect();
         let deleted = self
             .runtime
             .block_on(self.client.delete_topics(&owned, &options()))

@@ -43,6 +43,8 @@ pub fn member(settings: &KafkaSettings, stage: Stage) -> ClientConfig {
     let mut config = reader(settings);
     config
         .set("group.id", settings.topics.group(stage))
+        // Who has not read what retention took must not go on as if there had been nothing.
+        .set("auto.offset.reset", "error")
         // Tasks are moved as a whole: all of a member's partitions go before any comes.
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())

@@ -52,6 +52,9 @@ pub fn shortened(settings: &KafkaSettings) -> Result<Vec<Shortened>, Error> {
         client::reader(settings).create().map_err(Error::client("a consumer of raw records"))?;
     let mut found = Vec::new();
     for (topic, partitions) in inputs(settings, Stage::Ingest)? {
+        if Some(&topic) == settings.topics.archive().as_ref() {
+            continue;
+        }
         for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
             let (begins_at, _) = consumer
                 .fetch_watermarks(&topic, partition, ANSWER_WITHIN)

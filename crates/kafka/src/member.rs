@@ -125,6 +125,7 @@ impl ConsumerContext for MemberContext {
 /// A member of a stage's consumer group, used by one thread.
 pub struct Member {
     consumer: BaseConsumer<MemberContext>,
+    group: String,
     brokers: String,
     protocol: String,
 }
@@ -155,7 +156,34 @@ impl Member {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), protocol: protocol(settings).to_owned() })
+        let group = settings.topics.group(stats.stage);
+        let protocol = protocol(settings).to_owned();
+        Ok(Self { consumer, group, brokers: settings.brokers.clone(), protocol })
+    }
+
+    /// What is said when the next record to be read is no longer there.
+    fn gone(&self) -> String {
+        let place = |topic: &str, partition: i32, next: i64| {
+            let (begin, end) = self.consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN).ok()?;
+            (next < begin || next > end)
+                .then(|| format!("{topic}/{partition} is read from {next} on, but holds {begin} to {end}"))
+        };
+        let positions = self.consumer.position().unwrap_or_default();
+        let reading = self.consumer.context().reading().clone().unwrap_or_default();
+        let places: Vec<String> = reading
+            .iter()
+            .filter_map(|((topic, partition), from)| {
+                let position = positions.find_partition(topic, *partition).map(|found| found.offset());
+                let next = if let Some(Offset::Offset(next)) = position { next } else { *from };
+                place(topic, *partition, next)
+            })
+            .collect();
+        format!(
+            "records that were not read are no longer there ({}): what they told is lost to the group {}; compute everything \
+             anew in another generation (set `generation`, then `streamgauge replay`), or bring the records back",
+            places.join(", "),
+            self.group
+        )
     }
 }
 
@@ -167,6 +195,9 @@ impl GroupMember for Member {
         match self.consumer.poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                Err(Error::Consume(self.gone()))
+            }
             Some(Err(error)) if passes(&error) => {
                 self.consumer.context().warn(&error, "");
                 Ok(None)

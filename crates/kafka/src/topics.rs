@@ -51,6 +51,9 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What [`Topics::archive`] is called: by the source that reads it.
+const ARCHIVE: &str = "raw.canonical";
+
 /// The names of the topics of a generation, all with one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
@@ -113,20 +116,32 @@ impl Topics {
     pub fn raw(&self, source: &str) -> String {
         format!("{}raw.{source}", self.prefix)
     }
+    /// The topic of canonical events that this generation alone reads, beside those of raw records: what an archive
+    /// still holds and they no longer do. The first generation has none.
+    pub fn archive(&self) -> Option<String> {
+        (!self.generation.is_first()).then(|| format!("{}{ARCHIVE}", self.own))
+    }
+    /// The names by which a sender of raw records finds [`Self::archive`].
+    #[must_use]
+    pub fn as_archive(&self) -> Self {
+        Self::new(&self.own)
+    }
     /// The source of a topic of raw records.
     pub fn source_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        topic.strip_prefix(self.prefix.as_str())?.strip_prefix("raw.")
+        let source = |prefix: &str| topic.strip_prefix(prefix)?.strip_prefix("raw.");
+        source(&self.prefix).or_else(|| source(&self.own))
     }
     /// The pattern that matches every topic of raw records, as a subscription takes it.
     pub fn raw_pattern(&self) -> String {
-        let escaped: String = self
-            .prefix
-            .chars()
-            .flat_map(|c| {
-                (!c.is_ascii_alphanumeric() && c != '_' && c != '-').then_some('\\').into_iter().chain([c])
-            })
-            .collect();
-        format!("^{escaped}raw\\..+")
+        let escaped = |text: &str| -> String {
+            let special = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-';
+            text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+        };
+        let own = match self.own.strip_prefix(&self.prefix) {
+            Some(own) if !own.is_empty() => format!("({})?", escaped(own)),
+            _ => String::new(),
+        };
+        format!("^{}{own}raw\\..+", escaped(&self.prefix))
     }
     /// The consumer group of a stage.
     pub fn group(&self, stage: Stage) -> String {
@@ -157,8 +172,9 @@ impl Topics {
         ]
     }
     /// The topics that belong to the generation and to no other.
-    pub fn owned(&self) -> impl Iterator<Item = &str> {
-        self.by_task().into_iter().chain([self.dlq.as_str()])
+    pub fn owned(&self) -> impl Iterator<Item = String> {
+        let own = self.by_task().into_iter().chain([self.dlq.as_str()]).map(str::to_owned);
+        own.chain(self.archive())
     }
     /// How every topic has to be set up: those of `raw` for the sources named.
     pub fn specs<'a>(&self, partitions: u32, sources: impl IntoIterator<Item = &'a str>) -> Vec<TopicSpec> {
@@ -173,25 +189,36 @@ impl Topics {
             let holds = "raw records exactly as delivered";
             spec(&self.raw(source), partitions, Cleanup::Keep, LARGE_RECORD_BYTES, holds)
         });
+        let archive = self.archive().map(|name| {
+            let holds = "archived events that raw topics no longer hold";
+            spec(&name, partitions, Cleanup::Keep, LARGE_RECORD_BYTES, holds)
+        });
         let days = |days: u64| Cleanup::Delete { retention_ms: days * 86_400_000 };
-        raw.chain([
-            spec(&self.events, partitions, days(7), LARGE_RECORD_BYTES, "canonical events, Avro"),
-            spec(&self.messages, partitions, days(7), LARGE_RECORD_BYTES, "what one task tells another"),
-            spec(&self.facts, partitions, days(7), LARGE_RECORD_BYTES, "facts as rows, Avro"),
-            spec(&self.contributions, partitions, days(7), LARGE_RECORD_BYTES, "changes of panes, Avro"),
-            spec(&self.metrics, partitions, days(7), RECORD_BYTES, "windows and panes as rows, Avro"),
-            spec(
-                &self.correlate_changelog,
-                partitions,
-                Cleanup::Compact,
-                LARGE_RECORD_BYTES,
-                "state of correlate",
-            ),
-            spec(&self.aggregate_changelog, partitions, Cleanup::Compact, RECORD_BYTES, "state of aggregate"),
-            spec(&self.dlq, partitions, days(30), RECORD_BYTES, "rejected records"),
-            spec(&self.catalog, 1, Cleanup::Compact, LARGE_RECORD_BYTES, "the catalog"),
-        ])
-        .collect()
+        raw.chain(archive)
+            .chain([
+                spec(&self.events, partitions, days(7), LARGE_RECORD_BYTES, "canonical events, Avro"),
+                spec(&self.messages, partitions, days(7), LARGE_RECORD_BYTES, "what one task tells another"),
+                spec(&self.facts, partitions, days(7), LARGE_RECORD_BYTES, "facts as rows, Avro"),
+                spec(&self.contributions, partitions, days(7), LARGE_RECORD_BYTES, "changes of panes, Avro"),
+                spec(&self.metrics, partitions, days(7), RECORD_BYTES, "windows and panes as rows, Avro"),
+                spec(
+                    &self.correlate_changelog,
+                    partitions,
+                    Cleanup::Compact,
+                    LARGE_RECORD_BYTES,
+                    "state of correlate",
+                ),
+                spec(
+                    &self.aggregate_changelog,
+                    partitions,
+                    Cleanup::Compact,
+                    RECORD_BYTES,
+                    "state of aggregate",
+                ),
+                spec(&self.dlq, partitions, days(30), RECORD_BYTES, "rejected records"),
+                spec(&self.catalog, 1, Cleanup::Compact, LARGE_RECORD_BYTES, "the catalog"),
+            ])
+            .collect()
     }
 }
 
@@ -256,7 +283,10 @@ mod tests {
     #[test]
     fn a_generation_reads_the_same_raw_records_and_shares_no_other_name() {
         let (first, second) = (Topics::new("acme."), Topics::of("acme.", Generation::new(2).unwrap()));
-        assert_eq!(first.raw_pattern(), second.raw_pattern());
+        assert_eq!(first.raw_pattern(), "^acme\\.raw\\..+");
+        assert_eq!(second.raw_pattern(), "^acme\\.(g2\\.)?raw\\..+");
+        assert_eq!(second.source_of("acme.raw.github"), Some("github"));
+        assert_eq!(second.source_of(&second.archive().unwrap()), Some("canonical"));
         assert_eq!(first.catalog, second.catalog);
         assert!(first.owned().all(|topic| second.owned().all(|other| topic != other)));
         assert_eq!(second.events, "acme.g2.events");

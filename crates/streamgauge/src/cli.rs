@@ -436,8 +436,11 @@ pub struct Replay {
     #[arg(long)]
     pub once: bool,
     /// Compute from what is left of the raw records where older ones are gone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "archive")]
     pub partial: bool,
+    /// Read the archived events of the generation that is read, too: what raw records that are gone had told
+    #[arg(long)]
+    pub archive: bool,
     /// How many brokers keep each record [default: 3, or as many as there are]
     #[arg(long, value_name = "COUNT")]
     pub replication: Option<i32>,

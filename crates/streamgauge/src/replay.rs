@@ -9,14 +9,17 @@ use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::config::connections::ClickHouseServer;
 use crate::failure::{DONE, wrong};
+use crate::import::now;
 use crate::kafka_run;
 use crate::output::{Align, Cell, Format, Table};
 use anyhow::Context;
 use kafka::admin::{Admin, Standing};
 use kafka::generation::{inputs, shortened, waiting};
+use kafka::raw::RawSender;
 use kafka::topics::TopicSpec;
 use kafka::{KafkaSettings, Stage, Topics};
-use model::Generation;
+use model::raw::{Origin, RawRecord};
+use model::{Generation, Text};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,7 +134,7 @@ impl<'a> Place<'a> {
             )));
         }
         let lost = shortened(self.brokers)?;
-        if !lost.is_empty() && !command.partial {
+        if !lost.is_empty() && !command.partial && !command.archive {
             let named: Vec<String> = lost
                 .iter()
                 .take(NAMED)
@@ -140,12 +143,16 @@ impl<'a> Place<'a> {
             let more = lost.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             return Err(wrong(format!(
-                "older raw records are gone ({}{more}): the generation would lack what they tell; --partial computes it from \
-                 what is left",
+                "older raw records are gone ({}{more}): the generation would lack what they tell; --archive reads the \
+                 archived events, too, --partial does without",
                 named.join(", ")
             )));
         }
         self.make_topics(command.replication, settings)?;
+        if command.archive {
+            let count = self.read_archive()?;
+            tell(format_args!("{count} archived events are read beside the raw records"));
+        }
         let arrived = Arc::new(AtomicBool::new(false));
         let watch = Watch::start(self.brokers.clone(), quiet, arrived.clone())?;
         let once = command.once;
@@ -168,9 +175,9 @@ impl<'a> Place<'a> {
     /// Makes what is missing of the generation's own topics.
     fn make_topics(&self, replication: Option<i32>, settings: &Settings) -> anyhow::Result<()> {
         let topics = &self.brokers.topics;
-        let own: Vec<&str> = topics.owned().collect();
+        let own: Vec<String> = topics.owned().collect();
         let mut specs = topics.specs(settings.partitions, []);
-        specs.retain(|spec| own.contains(&spec.name.as_str()));
+        specs.retain(|spec| own.contains(&spec.name));
         let admin = Admin::new(self.brokers)?;
         let standing = admin.standing(&specs)?;
         let missing: Vec<&TopicSpec> = specs
@@ -184,6 +191,34 @@ impl<'a> Place<'a> {
             admin.create(&missing, replication.unwrap_or(most.min(3)))?;
         }
         Ok(())
+    }
+
+    /// Sends the events that the views show to the topic that this generation alone reads. Those that the raw records
+    /// still tell count once, by the one law; given again, all of them are sent again.
+    fn read_archive(&self) -> anyhow::Result<u64> {
+        let mut brokers = self.brokers.clone();
+        brokers.topics = brokers.topics.as_archive();
+        let sender = RawSender::new(&brokers)?;
+        let query = format!("SELECT body FROM {}.events", self.server.base);
+        let mut count = 0;
+        self.clickhouse.block_on(async {
+            let mut bodies = self.client.query(&query).fetch::<String>()?;
+            while let Some(body) = bodies.next().await? {
+                let (headers, origin) = (Vec::new(), Origin::default());
+                let source = Text::new("canonical");
+                sender.send(&RawRecord {
+                    source,
+                    headers,
+                    body: body.into_bytes(),
+                    received_at: now(),
+                    origin,
+                })?;
+                count += 1;
+            }
+            anyhow::Ok(())
+        })?;
+        sender.finish()?;
+        Ok(count)
     }
 
     fn list(&self, format: Format, out: &mut impl Write) -> anyhow::Result<u8> {

@@ -1,7 +1,7 @@
 //! One or three nodes that belong together.
 
 use crate::installation::Installation;
-use crate::node::{self, END_LIMIT, Node, START_LIMIT, STOP_LIMIT};
+use crate::node::{self, END_LIMIT, Node, START_ATTEMPTS, START_LIMIT, STOP_LIMIT};
 use crate::ports::Port;
 use crate::properties::{self, LOG4J, Plan};
 use crate::security::{Security, User};
@@ -249,10 +249,22 @@ impl Cluster {
     /// # Errors
     /// There is no such node, or it does not start; with the end of its log.
     pub fn restart(&self, node: u32) -> Result<()> {
-        self.stop(node)?;
-        let mut node = self.node(node)?;
-        node.start(&self.kafka, self.heap_mb, &self.log4j())?;
-        node.wait_until_ready(Instant::now() + START_LIMIT)
+        // On a busy machine a node may give up before its controllers answer.
+        let mut attempts = 1;
+        loop {
+            self.stop(node)?;
+            let mut stopped = self.node(node)?;
+            let started = stopped
+                .start(&self.kafka, self.heap_mb, &self.log4j())
+                .and_then(|()| stopped.wait_until_ready(Instant::now() + START_LIMIT));
+            match started {
+                Err(error) if attempts < START_ATTEMPTS => {
+                    eprintln!("node {node} is started again: {error:#}")
+                }
+                other => return other,
+            }
+            attempts += 1;
+        }
     }
 
     /// The last lines of a node's log.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How long a node may take to be ready; three of them on two busy cores take 10 s.
 pub const START_LIMIT: Duration = Duration::from_secs(90);
+/// How often a node is started anew before it counts as one that does not start.
+pub const START_ATTEMPTS: u32 = 3;
 /// How long a node may take to end by itself, which includes handing its partitions over.
 pub const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The same for a whole cluster, whose data nobody needs: three nodes that end at once wait 5 s for each other.

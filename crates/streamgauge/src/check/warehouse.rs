@@ -4,7 +4,7 @@ use super::Findings;
 use super::brokers::count;
 use crate::clickhouse::ClickHouse;
 use crate::config::connections::ClickHouseServer;
-use ::warehouse::{Client, Database, Error, Target, pending, probe};
+use ::warehouse::{Client, Database, Error, Generations, Target, pending, probe};
 use model::Timestamp;
 
 /// How far the clocks may lie apart, in seconds.
@@ -39,8 +39,26 @@ pub fn check_server(server: &ClickHouseServer, findings: &mut Findings) -> anyho
     };
     let at =
         Warehouse { place: &server.url, bare, inside, database: &server.database, target: &server.target };
-    clickhouse.block_on(check(&at, findings));
+    clickhouse.block_on(async {
+        check(&at, findings).await;
+        generation(&at, server, findings).await;
+    });
     Ok(())
+}
+
+/// Which generation is read, and whether it is the configuration's.
+async fn generation(at: &Warehouse<'_>, server: &ClickHouseServer, findings: &mut Findings) {
+    // What keeps it from being asked was said before.
+    let Ok(live) = Generations::new(&at.bare, &server.base, &server.target).live().await else { return };
+    if server.base.of(live) == server.database {
+        findings.ok("generation", format!("the views of {} show {live}, which this computes", server.base));
+    } else {
+        findings.warning(
+            "generation",
+            format!("the views of {} show {live}; this computes into {}", server.base, server.database),
+            "once it has caught up, `streamgauge replay promote` makes the views show it",
+        );
+    }
 }
 
 /// Checks the engine of a data folder, where it answers.

@@ -43,6 +43,7 @@ fn another_generation_is_built_beside_the_one_that_is_read_compared_promoted_and
     assert!(compared.contains(definition), "{compared}");
     expect(&stage, &["compare", "--metric", "time_in_ci"], 0, "agree on every window");
 
+    expect(&stage, &["check"], 0, "the views of generations show 1; this computes into generations_g2");
     let promoted = "the views show generation 2 now, and showed 1 before";
     expect(&stage, &["replay", "promote"], 0, promoted);
     stage.expect_tables(&expected);

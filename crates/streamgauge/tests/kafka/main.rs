@@ -21,6 +21,7 @@ mod organisation;
 mod outputs;
 mod query;
 mod restore;
+mod retention;
 mod stage;
 #[path = "../support/topic.rs"]
 mod topic;
