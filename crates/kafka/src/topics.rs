@@ -293,6 +293,6 @@ mod tests {
         assert_eq!(second.group(Stage::Load), "acme.g2.load");
         assert_eq!(second.task_of(&second.transactional_id(Stage::Correlate, 3)), "correlate-3");
         // What a generation computes is no raw record of another.
-        assert!(second.owned().all(|topic| first.source_of(topic).is_none()));
+        assert!(second.owned().all(|topic| first.source_of(&topic).is_none()));
     }
 }

@@ -27,12 +27,12 @@ fn topics_and_migrate_make_all_that_check_asks_for() {
         1,
         &["check"],
         &[
-            "problem  tables in good: 6 migrations did not run: dimensions, delivery",
+            "problem  tables in good: 7 migrations did not run: dimensions, delivery",
             "→ `streamgauge migrate` runs them",
         ],
     );
-    place.expect(0, &["migrate"], &["migration 6 (series) ran"]);
-    place.expect(0, &["migrate"], &["up to date (version 6)"]);
+    place.expect(0, &["migrate"], &["migration 7 (generations) ran"]);
+    place.expect(0, &["migrate"], &["up to date (version 7)"]);
     place.expect(
         0,
         &["migrate", "--grants", "dora"],
@@ -170,7 +170,7 @@ fn two_configurations_under_one_prefix_are_named_by_check_and_at_run_time() {
     let mut other = plan.clone();
     other.definitions = Definitions { failure_window: Some(Span::from_hours(1)), ..Definitions::default() };
     let mut running = Running::start(&other).unwrap();
-    wait_until_failing(&running, Stage::Correlate, "two configurations share one prefix");
+    wait_until_failing(&running, Stage::Correlate, "two configurations share one generation");
     assert_eq!(status(&running, Stage::Load), Status::Running);
     running.stop();
     let mut running = Running::start(&plan).unwrap();
