@@ -22,6 +22,7 @@ pub mod health;
 pub mod ingest;
 pub mod lag;
 pub mod load;
+pub mod local;
 pub mod member;
 pub mod out;
 pub mod outside;
@@ -40,9 +41,11 @@ pub mod wire;
 pub mod worker;
 
 mod contact;
+mod kept;
 mod log;
 mod remedy;
 mod restore;
+mod standby;
 
 pub use error::Error;
 pub use run::{Plan, Running};

@@ -127,6 +127,7 @@ pub struct Member {
     consumer: BaseConsumer<MemberContext>,
     brokers: String,
     protocol: String,
+    instance: String,
 }
 
 impl std::fmt::Debug for Member {
@@ -155,7 +156,18 @@ impl Member {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), protocol: protocol(settings).to_owned() })
+        Ok(Self {
+            consumer,
+            brokers: settings.brokers.clone(),
+            protocol: protocol(settings).to_owned(),
+            instance: settings.instance.clone(),
+        })
+    }
+
+    /// Whether another member has come under its name: for librdkafka that is one fatal error among others.
+    fn is_fenced(&self) -> bool {
+        let fatal = self.consumer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
     }
 }
 
@@ -171,6 +183,10 @@ impl GroupMember for Member {
                 self.consumer.context().warn(&error, "");
                 Ok(None)
             }
+            Some(Err(_)) if self.is_fenced() => Err(Error::Consume(format!(
+                "another process runs as kafka.instance {:?}: give each process a name of its own",
+                self.instance
+            ))),
             Some(Err(error)) => Err(Error::Consume(error.to_string())),
         }
     }

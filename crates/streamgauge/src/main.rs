@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod clickhouse;
 mod config;
+mod copies;
 mod correct;
 mod demo;
 mod disk;

@@ -18,6 +18,7 @@ mod memory;
 mod organisation;
 mod outputs;
 mod query;
+mod recovery;
 mod restore;
 mod stage;
 #[path = "../support/topic.rs"]
