@@ -23,6 +23,7 @@ pub mod health;
 pub mod ingest;
 pub mod lag;
 pub mod load;
+pub mod local;
 pub mod member;
 pub mod out;
 pub mod outside;
@@ -41,9 +42,11 @@ pub mod wire;
 pub mod worker;
 
 mod contact;
+mod kept;
 mod log;
 mod remedy;
 mod restore;
+mod standby;
 
 pub use error::Error;
 pub use run::{Plan, Running};

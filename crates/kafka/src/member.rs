@@ -128,6 +128,7 @@ pub struct Member {
     group: String,
     brokers: String,
     protocol: String,
+    instance: String,
 }
 
 impl std::fmt::Debug for Member {
@@ -156,9 +157,13 @@ impl Member {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(Error::client("a consumer"))?;
         consumer.subscribe(topics).map_err(Error::client("a subscription"))?;
-        let group = settings.topics.group(stats.stage);
-        let protocol = protocol(settings).to_owned();
-        Ok(Self { consumer, group, brokers: settings.brokers.clone(), protocol })
+        Ok(Self {
+            consumer,
+            group: settings.topics.group(stats.stage),
+            brokers: settings.brokers.clone(),
+            protocol: protocol(settings).to_owned(),
+            instance: settings.instance.clone(),
+        })
     }
 
     /// What is said when the next record to be read is no longer there.
@@ -185,6 +190,12 @@ impl Member {
             self.group
         )
     }
+
+    /// Whether another member has come under its name: for librdkafka that is one fatal error among others.
+    fn is_fenced(&self) -> bool {
+        let fatal = self.consumer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
+    }
 }
 
 impl GroupMember for Member {
@@ -202,6 +213,10 @@ impl GroupMember for Member {
                 self.consumer.context().warn(&error, "");
                 Ok(None)
             }
+            Some(Err(_)) if self.is_fenced() => Err(Error::Consume(format!(
+                "another process runs as kafka.instance {:?}: give each process a name of its own",
+                self.instance
+            ))),
             Some(Err(error)) => Err(Error::Consume(error.to_string())),
         }
     }

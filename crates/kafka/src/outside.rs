@@ -4,6 +4,7 @@
 
 use crate::catalog::Revision;
 use crate::error::Error;
+use crate::local::{Keeper, LocalCheckpoints};
 use crate::member::{Member, Moved};
 use crate::restore;
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
@@ -93,7 +94,8 @@ pub trait Outside: Sized + Sync {
     /// # Errors
     /// [`Error::Client`] for settings that the client refuses.
     fn member(&self, topics: &[&str]) -> Result<Self::Member, Error>;
-    /// Reads the committed records of a changelog, up to its last stable offset.
+    /// Reads the committed records of a changelog from an offset on (0: all that it holds), up to its last stable offset.
+    /// `take` gets each record's offset, key and value. Says whether the changelog has that offset.
     ///
     /// # Errors
     /// When it cannot be read, or nothing comes for long.
@@ -102,8 +104,11 @@ pub trait Outside: Sized + Sync {
         changelog: &str,
         partition: u32,
         task: &str,
-        take: impl FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<(), Error>;
+        from: i64,
+        take: impl FnMut(i64, &[u8], Option<&[u8]>),
+    ) -> Result<bool, Error>;
+    /// The copies of changelogs on this process's disk; `None`: it keeps none.
+    fn local(&self) -> Option<&dyn LocalCheckpoints>;
     /// The end of a changelog: its last stable offset.
     ///
     /// # Errors
@@ -131,12 +136,18 @@ const OPENED_AT_ONCE: usize = 8;
 pub struct Brokers {
     settings: KafkaSettings,
     stats: Arc<StageStats>,
+    local: Option<Arc<Keeper>>,
 }
 
 impl Brokers {
     /// Those of a stage.
     pub fn new(settings: &KafkaSettings, stats: &Arc<StageStats>) -> Self {
-        Self { settings: settings.clone(), stats: stats.clone() }
+        Self { settings: settings.clone(), stats: stats.clone(), local: None }
+    }
+
+    /// The same, with copies of changelogs.
+    pub fn keeping(self, local: Option<Arc<Keeper>>) -> Self {
+        Self { local, ..self }
     }
 }
 
@@ -155,9 +166,13 @@ impl Outside for Brokers {
         changelog: &str,
         partition: u32,
         task: &str,
-        take: impl FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<(), Error> {
-        restore::read(&self.settings, changelog, partition, task, take)
+        from: i64,
+        take: impl FnMut(i64, &[u8], Option<&[u8]>),
+    ) -> Result<bool, Error> {
+        restore::read(&self.settings, changelog, partition, task, from, take)
+    }
+    fn local(&self) -> Option<&dyn LocalCheckpoints> {
+        self.local.as_deref().map(|keeper| keeper as _)
     }
     fn end(&self, changelog: &str, partition: u32, task: &str) -> Result<i64, Error> {
         restore::end(&self.settings, changelog, partition, task)

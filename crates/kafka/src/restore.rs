@@ -1,4 +1,4 @@
-//! A task's state, read back from its changelog.
+//! A task's state, read back from its changelog: all of it, or what came after the local copy (`local.rs`).
 //!
 //! Committed records only, up to the last stable offset: control records occupy offsets, so the end is where the
 //! broker says that it is, and not one after the last record. The checkpoint says what the state must be; the
@@ -8,19 +8,20 @@ use crate::catalog::Revision;
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, LAYOUT, entry_hash};
 use crate::client;
 use crate::error::Error;
+use crate::kept::Kept;
+use crate::local::{Delta, LocalCheckpoints, MARK_KEY, Mark, name_of};
 use crate::log::Reader;
 use crate::member::ANSWER_WITHIN;
 use crate::outside::Outside;
 use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use crate::stage::Logic;
-use crate::stats::StageStats;
 use crate::task::Context;
 use model::table::{ChangelogEntry, RestoreError};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -41,60 +42,274 @@ pub struct Restored<L> {
     pub catalog: Revision,
     /// The checkpoint; `None`: the task is new.
     pub checkpoint: Option<Checkpoint>,
-    /// Records read.
+    /// Records of the changelog read.
     pub entries_read: u64,
     /// Bytes of the state's keys and values.
     pub bytes: u64,
+    /// Where the local copy is.
+    pub kept: Kept,
+    /// Whether a local copy was used.
+    pub from_copy: bool,
 }
 
-/// Restores a task. `make` makes an empty one: with the catalog that its state was concluded by (file, text,
-/// offset), where one is kept.
+/// What a task is restored with.
+pub struct Source<'a, O: Outside> {
+    /// What every task of the stage is made with.
+    pub context: &'a Context,
+    /// Where changelogs and copies are.
+    pub outside: &'a O,
+    /// The changelog.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: u32,
+    /// The task, as in `correlate-3`.
+    pub name: &'a str,
+}
+
+/// Why a copy is not used, and everything is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unusable {
+    /// There is none.
+    Absent,
+    Unreadable,
+    /// Deletions that came after it may be gone.
+    Old,
+    /// The changelog does not have the offset up to which it goes, or no checkpoint from there on: it is another one.
+    Elsewhere,
+    /// With the changelog's tail it is not what the checkpoint says.
+    Disagrees,
+}
+
+impl Unusable {
+    /// The counted word.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Unreadable => "unreadable",
+            Self::Old => "old",
+            Self::Elsewhere => "of another changelog",
+            Self::Disagrees => "not what the checkpoint says",
+        }
+    }
+}
+
+/// Restores a task: from its local copy and the changelog's tail, or from the whole changelog. `make` makes an empty
+/// one: with the catalog that its state was concluded by (file, text, offset), where one is kept.
 ///
 /// # Errors
 /// A changelog that cannot be read, or that does not hold what its checkpoint says.
-pub fn restore<L: Logic>(
-    context: &Context,
-    outside: &impl Outside,
-    topic: &str,
-    partition: u32,
-    name: &str,
-    make: impl FnOnce(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
-    stats: &StageStats,
+pub fn restore<L: Logic, O: Outside>(
+    source: &Source<'_, O>,
+    make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
 ) -> Result<Restored<L>, Error> {
-    let mut live = Live::default();
-    let mut told = 0;
-    outside.read(topic, partition, name, |key, value| {
-        live.take(key, value);
-        if live.read - told >= TELL_EVERY {
-            stats.restoring(live.read - told);
-            told = live.read;
+    if let Some(local) = source.outside.local() {
+        match source.from_copy(local, &make)? {
+            Ok(restored) => return Ok(restored),
+            Err(Unusable::Absent) => {}
+            Err(unusable) => {
+                let (task, reason) = (source.name, unusable.word());
+                tracing::warn!(task, reason, "the local checkpoint is discarded, and everything restored");
+                source.context.stats.discarded(reason);
+            }
         }
-    })?;
-    stats.restoring(live.read - told);
-    let state = |source| Error::State { task: name.to_owned(), source };
-    let broken = |source| Error::Restore { task: name.to_owned(), source };
-    let kept = live.catalog.as_deref().map(decode_catalog).transpose().map_err(broken)?;
-    let (mut logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
-    let entries_read = live.read;
-    let checkpoint = live.checkpoint.as_deref().map(decode_checkpoint).transpose().map_err(broken)?;
-    if let Some(checkpoint) = &checkpoint {
-        usable(checkpoint, context).map_err(state)?;
     }
-    let (mut entries, mut hash, mut bytes) = (0_u64, 0_u64, 0_u64);
-    for (key, value) in live.entries {
-        let Some(value) = value else { continue };
-        entries += 1;
-        bytes += (key.len() + value.len()) as u64;
-        hash = hash.wrapping_add(entry_hash(&key, &value));
-        logic.state().restore_entry(&ChangelogEntry { key, value: Some(value) }).map_err(broken)?;
+    source.from_changelog(&make)
+}
+
+impl<O: Outside> Source<'_, O> {
+    fn state(&self, source: Disagreement) -> Error {
+        Error::State { task: self.name.to_owned(), source }
     }
-    let (sequence, wanted, wanted_hash) =
-        checkpoint.as_ref().map_or((0, 0, 0), |kept| (kept.sequence, kept.entries, kept.state_hash));
-    if (entries, hash) != (wanted, wanted_hash) {
-        return Err(state(Disagreement::State { sequence, found: entries, wanted }));
+    fn broken(&self, source: RestoreError) -> Error {
+        Error::Restore { task: self.name.to_owned(), source }
     }
-    logic.state().restored();
-    Ok(Restored { logic, catalog, checkpoint, entries_read, bytes })
+
+    /// The changelog's records from an offset on; `None`: it does not have that offset.
+    fn live(&self, from: i64) -> Result<Option<Live>, Error> {
+        let stats = &self.context.stats;
+        let mut live = Live::default();
+        let mut told = 0;
+        let has = self.outside.read(self.topic, self.partition, self.name, from, |offset, key, value| {
+            live.take(offset, key, value);
+            if live.read - told >= TELL_EVERY {
+                stats.restoring(live.read - told);
+                told = live.read;
+            }
+        })?;
+        stats.restoring(live.read - told);
+        Ok(has.then_some(live))
+    }
+
+    /// The newest checkpoint of what was read, if it can be used.
+    fn checkpoint(&self, live: &Live) -> Result<Option<Checkpoint>, Error> {
+        let checkpoint = live.checkpoint.as_deref().map(decode_checkpoint).transpose();
+        let checkpoint = checkpoint.map_err(|source| self.broken(source))?;
+        if let Some(checkpoint) = &checkpoint {
+            usable(checkpoint, self.context).map_err(|source| self.state(source))?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn from_changelog<L: Logic>(
+        &self,
+        make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
+    ) -> Result<Restored<L>, Error> {
+        let at = self.outside.now();
+        let live = self.live(0)?.unwrap_or_default();
+        let kept = live.catalog.as_deref().map(decode_catalog).transpose();
+        let kept = kept.map_err(|source| self.broken(source))?;
+        let checkpoint = self.checkpoint(&live)?;
+        let (logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+        let mut state = Filled::new(logic);
+        // What goes on to the copy lies in memory in any case, and is not copied.
+        let local = self.outside.local().filter(|_| checkpoint.is_some());
+        let mut copied = Vec::with_capacity(if local.is_some() { live.entries.len() + 2 } else { 0 });
+        for (key, value) in live.entries {
+            if value.is_none() {
+                continue;
+            }
+            let entry = ChangelogEntry { key, value };
+            state.put(&entry).map_err(|source| self.broken(source))?;
+            if local.is_some() {
+                copied.push(entry);
+            }
+        }
+        let (sequence, wanted, wanted_hash) =
+            checkpoint.as_ref().map_or((0, 0, 0), |kept| (kept.sequence, kept.entries, kept.state_hash));
+        if (state.entries, state.hash) != (wanted, wanted_hash) {
+            return Err(self.state(Disagreement::State { sequence, found: state.entries, wanted }));
+        }
+        let kept = match (local, &checkpoint) {
+            (Some(local), _) => {
+                copied.push(ChangelogEntry { key: CATALOG_KEY.to_vec(), value: live.catalog });
+                let mark = Mark { offset: live.checkpoint_at, at };
+                self.keep(local, Delta { from: None, changes: copied, mark })
+            }
+            (None, None) => Kept::FromNow,
+            (None, Some(_)) => Kept::No,
+        };
+        Ok(state.restored(catalog, checkpoint, live.read, kept, false))
+    }
+
+    /// The outer errors are those of a restore, whatever it is made from.
+    fn from_copy<L: Logic>(
+        &self,
+        local: &dyn LocalCheckpoints,
+        make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
+    ) -> Result<Result<Restored<L>, Unusable>, Error> {
+        let copy = name_of(self.topic, self.partition);
+        let (mut mark, mut catalog) = (None, None);
+        let head = local.scan(&copy, &mut |key, value| {
+            match key {
+                CATALOG_KEY => catalog = Some(value.to_vec()),
+                MARK_KEY => mark = Mark::decode(value),
+                _ => {}
+            }
+            key < MARK_KEY
+        });
+        if let Err(reason) = head {
+            tracing::warn!(task = self.name, reason, "reading the local checkpoint");
+            return Ok(Err(Unusable::Unreadable));
+        }
+        let Some(mark) = mark else { return Ok(Err(Unusable::Absent)) };
+        let at = self.outside.now();
+        let Some(live) = self.live(mark.offset)? else { return Ok(Err(Unusable::Elsewhere)) };
+        // The newest checkpoint lies at the mark or behind it; it is the changelog's, never the copy's.
+        let Some(checkpoint) = self.checkpoint(&live)? else { return Ok(Err(Unusable::Elsewhere)) };
+        if live.checkpoint_at != mark.offset && mark.is_old(at) {
+            return Ok(Err(Unusable::Old));
+        }
+        let Some(Ok(kept)) = live.catalog.as_ref().or(catalog.as_ref()).map(|kept| decode_catalog(kept))
+        else {
+            return Ok(Err(Unusable::Disagrees));
+        };
+        if kept.2 != checkpoint.catalog {
+            return Ok(Err(Unusable::Disagrees));
+        }
+        let (logic, catalog) = make(Some((kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+        let mut state = Filled::new(logic);
+        // One entry's memory for all of them: there are millions.
+        let mut entry = ChangelogEntry { key: Vec::new(), value: Some(Vec::new()) };
+        let mut put = Ok(());
+        let scanned = local.scan(&copy, &mut |key, value| {
+            if key.first() == Some(&RESERVED) || live.entries.contains_key(key) {
+                return true;
+            }
+            entry.key.clear();
+            entry.key.extend_from_slice(key);
+            let bytes = entry.value.get_or_insert_default();
+            bytes.clear();
+            bytes.extend_from_slice(value);
+            put = state.put(&entry);
+            put.is_ok()
+        });
+        if let Err(reason) = scanned {
+            tracing::warn!(task = self.name, reason, "reading the local checkpoint");
+            return Ok(Err(Unusable::Unreadable));
+        }
+        let mut changes = Vec::with_capacity(live.entries.len() + 1);
+        for (key, value) in live.entries {
+            let entry = ChangelogEntry { key, value };
+            if entry.value.is_some() && put.is_ok() {
+                put = state.put(&entry);
+            }
+            changes.push(entry);
+        }
+        if put.is_err() || (state.entries, state.hash) != (checkpoint.entries, checkpoint.state_hash) {
+            return Ok(Err(Unusable::Disagrees));
+        }
+        changes.extend(
+            live.catalog.map(|value| ChangelogEntry { key: CATALOG_KEY.to_vec(), value: Some(value) }),
+        );
+        let now = Mark { offset: live.checkpoint_at, at };
+        let kept = self.keep(local, Delta { from: Some(mark.offset), changes, mark: now });
+        Ok(Ok(state.restored(catalog, Some(checkpoint), live.read, kept, true)))
+    }
+
+    /// Brings the copy to where the state is.
+    fn keep(&self, local: &dyn LocalCheckpoints, delta: Delta) -> Kept {
+        let offset = delta.mark.offset;
+        let written = local.write(&name_of(self.topic, self.partition), delta);
+        match written {
+            Ok(()) => Kept::UpTo(offset),
+            Err(given_up) => {
+                self.context.stats.given_up(self.name, &given_up);
+                Kept::No
+            }
+        }
+    }
+}
+
+/// A state while it is filled.
+struct Filled<L> {
+    logic: L,
+    entries: u64,
+    hash: u64,
+    bytes: u64,
+}
+
+impl<L: Logic> Filled<L> {
+    fn new(logic: L) -> Self {
+        Self { logic, entries: 0, hash: 0, bytes: 0 }
+    }
+    fn put(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
+        let value = entry.value.as_deref().unwrap_or_default();
+        self.entries += 1;
+        self.bytes += (entry.key.len() + value.len()) as u64;
+        self.hash = self.hash.wrapping_add(entry_hash(&entry.key, value));
+        self.logic.state().restore_entry(entry)
+    }
+    fn restored(
+        mut self,
+        catalog: Revision,
+        checkpoint: Option<Checkpoint>,
+        entries_read: u64,
+        kept: Kept,
+        from_copy: bool,
+    ) -> Restored<L> {
+        self.logic.state().restored();
+        Restored { logic: self.logic, catalog, checkpoint, entries_read, bytes: self.bytes, kept, from_copy }
+    }
 }
 
 /// The checkpoint that a changelog ends with now.
@@ -108,7 +323,7 @@ pub fn checkpoint(
     name: &str,
 ) -> Result<Option<Checkpoint>, Error> {
     let mut last = None;
-    outside.read(topic, partition, name, |key, value| {
+    outside.read(topic, partition, name, 0, |_, key, value| {
         if key == CHECKPOINT_KEY {
             last = value.map(<[u8]>::to_vec);
         }
@@ -141,16 +356,18 @@ fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement
 struct Live {
     entries: HashMap<Vec<u8>, Option<Vec<u8>>>,
     checkpoint: Option<Vec<u8>>,
+    /// The offset of the checkpoint.
+    checkpoint_at: i64,
     catalog: Option<Vec<u8>>,
     read: u64,
 }
 
 impl Live {
-    fn take(&mut self, key: &[u8], value: Option<&[u8]>) {
+    fn take(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) {
         self.read += 1;
         let value = value.map(<[u8]>::to_vec);
         match key {
-            CHECKPOINT_KEY => self.checkpoint = value,
+            CHECKPOINT_KEY => (self.checkpoint, self.checkpoint_at) = (value, offset),
             CATALOG_KEY => self.catalog = value,
             key => match self.entries.get_mut(key) {
                 Some(kept) => *kept = value,
@@ -160,7 +377,7 @@ impl Live {
     }
 }
 
-/// Reads the committed records of a changelog through librdkafka.
+/// Reads the committed records of a changelog through librdkafka; see [`Outside::read`].
 ///
 /// # Errors
 /// When it may not be read, or nothing comes for [`SILENCE`].
@@ -169,14 +386,18 @@ pub fn read(
     topic: &str,
     partition: u32,
     name: &str,
-    mut take: impl FnMut(&[u8], Option<&[u8]>),
-) -> Result<(), Error> {
+    from: i64,
+    mut take: impl FnMut(i64, &[u8], Option<&[u8]>),
+) -> Result<bool, Error> {
     let mut config = client::reader(settings);
     // Nothing is written to it meanwhile: its end is told at once.
     config
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "5")
         .set("fetch.message.max.bytes", "8388608");
+    if from > 0 {
+        config.set("auto.offset.reset", "error");
+    }
     let consumer: BaseConsumer<Reader> = config
         .create_with_context(Reader { of: name.to_owned() })
         .map_err(Error::client("the consumer of a changelog"))?;
@@ -187,7 +408,8 @@ pub fn read(
     };
     let stuck = |reason| stuck_for(SILENCE, reason);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), client::FROM_THE_FIRST)
+    let begin = if from > 0 { Offset::Offset(from) } else { client::FROM_THE_FIRST };
+    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), begin)
         .map_err(|error| stuck(error.to_string()))?;
     consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();
@@ -198,11 +420,15 @@ pub fn read(
             Some(Ok(message)) => {
                 heard = Instant::now();
                 all_down = false;
-                take(message.key().unwrap_or_default(), message.payload());
+                take(message.offset(), message.key().unwrap_or_default(), message.payload());
             }
             // Under read_committed this is the last stable offset: the task's producer was initialised before,
             // so that nothing is open any more.
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
+            // It begins later or ends earlier than it did.
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                return Ok(false);
+            }
             Some(Err(error)) if is_topic_denied(&error) => {
                 return Err(Error::Consume(format!("topic {topic}: {error}")));
             }

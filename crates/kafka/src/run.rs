@@ -6,6 +6,7 @@
 use crate::acls::{Operation, Resource};
 use crate::catalog::{Follower, ReadCatalog};
 use crate::error::Error;
+use crate::local::{Keeper, LocalStore};
 use crate::member::ANSWER_WITHIN;
 use crate::probe::{Probe, Seen, denied, missing};
 use crate::remedy::{reason, remedied};
@@ -16,7 +17,7 @@ use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::Tracing;
 use crate::wire::Wire;
-use crate::{ingest, load, worker};
+use crate::{ingest, load, standby, worker};
 use model::Definitions;
 use sources::SourceSettings;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Where `load` loads; needed by that stage only.
     pub warehouse: Option<(Client, Handle)>,
+    /// Where tasks' local checkpoints are kept; `None`: nowhere, and a restart reads whole changelogs.
+    pub local: Option<Arc<dyn LocalStore>>,
 }
 
 /// The stages of this process. Dropping it stops them.
@@ -74,16 +77,37 @@ impl Running {
     /// As [`Self::start`].
     pub fn start_traced(plan: &Plan, tracing: Tracing) -> Result<Self, Error> {
         let stop = Arc::new(AtomicBool::new(false));
+        let keeper = plan.local.clone().and_then(|store| {
+            let without = |error| tracing::error!(%error, "no thread for local checkpoints; the run goes on");
+            Keeper::start(store).map_err(without).ok().map(Arc::new)
+        });
         let mut running = Self { stats: Vec::new(), stop: stop.clone(), threads: Vec::new() };
         for stage in plan.stages.iter().copied() {
             let stats = Arc::new(StageStats::new(stage));
             running.stats.push(stats.clone());
             let (plan, stop, tracing) = (plan.clone(), stop.clone(), tracing.clone());
+            let keeper = keeper.clone();
             let thread = std::thread::Builder::new()
                 .name(stage.as_str().to_owned())
-                .spawn(move || keep_running(stage, &plan, &tracing, &stats, &stop))
+                .spawn(move || keep_running(stage, &plan, keeper.as_ref(), &tracing, &stats, &stop))
                 .map_err(|error| Error::Thread { stage, reason: error.to_string() })?;
             running.threads.push(thread);
+        }
+        if let Some(keeper) = keeper.filter(|_| plan.settings.standby) {
+            let topics = &plan.settings.topics;
+            let changelogs = plan.stages.iter().filter_map(|stage| match stage {
+                Stage::Correlate => Some(topics.correlate_changelog.clone()),
+                Stage::Aggregate => Some(topics.aggregate_changelog.clone()),
+                Stage::Ingest | Stage::Load => None,
+            });
+            let (settings, changelogs) = (plan.settings.clone(), changelogs.collect::<Vec<_>>());
+            let thread = std::thread::Builder::new()
+                .name("standby".to_owned())
+                .spawn(move || standby::follow(&settings, &changelogs, &keeper, &stop));
+            match thread {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => tracing::error!(%error, "no thread for the standby; the run goes on"),
+            }
         }
         Ok(running)
     }
@@ -108,12 +132,19 @@ impl Drop for Running {
     }
 }
 
-fn keep_running(stage: Stage, plan: &Plan, tracing: &Tracing, stats: &Arc<StageStats>, stop: &AtomicBool) {
+fn keep_running(
+    stage: Stage,
+    plan: &Plan,
+    keeper: Option<&Arc<Keeper>>,
+    tracing: &Tracing,
+    stats: &Arc<StageStats>,
+    stop: &AtomicBool,
+) {
     let _guard = Guard(stats);
     let mut pause = FIRST_PAUSE;
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let Err(error) = run(stage, plan, tracing, stats, stop) else { break };
+        let Err(error) = run(stage, plan, keeper, tracing, stats, stop) else { break };
         if started.elapsed() >= GOOD_FOR {
             pause = FIRST_PAUSE;
         }
@@ -147,6 +178,7 @@ impl Drop for Guard<'_> {
 fn run(
     stage: Stage,
     plan: &Plan,
+    keeper: Option<&Arc<Keeper>>,
     tracing: &Tracing,
     stats: &Arc<StageStats>,
     stop: &AtomicBool,
@@ -164,8 +196,8 @@ fn run(
     let catalog = || Follower::start(&plan.settings, plan.read_catalog.clone());
     match stage {
         Stage::Ingest => ingest::run(&context, &plan.sources, &catalog()?, stats, stop),
-        Stage::Correlate => worker::run::<Correlate>(&context, &catalog()?, stats, stop),
-        Stage::Aggregate => worker::run::<Aggregate>(&context, &catalog()?, stats, stop),
+        Stage::Correlate => worker::run::<Correlate>(&context, keeper.cloned(), &catalog()?, stats, stop),
+        Stage::Aggregate => worker::run::<Aggregate>(&context, keeper.cloned(), &catalog()?, stats, stop),
         Stage::Load => match &plan.warehouse {
             Some((client, handle)) => load::run(&context, client, handle, stats, stop),
             None => {

@@ -17,6 +17,11 @@ pub struct KafkaSettings {
     pub mapped: BTreeMap<String, String>,
     /// The process, among those of one group; two that run at once never share one.
     pub instance: String,
+    /// Whether somebody gave it that name, so that it has it after a restart, too: then its members of groups are
+    /// static, and keep their partitions while it restarts.
+    pub is_named: bool,
+    /// `kafka.standby`: whether the changelogs of tasks that run elsewhere are followed.
+    pub standby: bool,
     /// How the connection is secured, and whatever else librdkafka is told, by its names. May hold secrets.
     pub properties: BTreeMap<String, String>,
     /// How the messages that others read are written.
@@ -43,6 +48,8 @@ impl KafkaSettings {
             topics: Topics::new(prefix),
             mapped: BTreeMap::new(),
             instance: instance.into(),
+            is_named: false,
+            standby: false,
             properties: BTreeMap::new(),
             format: Format::default(),
             registry: None,

@@ -3,6 +3,7 @@
 //! Everything is counted once for a batch, never for a record, so one lock that nobody contends for is enough.
 
 use crate::lag::Heard;
+use crate::local::GivenUp;
 use crate::topics::Stage;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -184,6 +185,14 @@ pub struct Snapshot {
     pub restored_records: u64,
     /// Time spent in restores that came to an end.
     pub restore_time: Duration,
+    /// How many of them were made from a local copy and the changelog's tail.
+    pub restored_from_copy: u64,
+    /// How many were made from the whole changelog.
+    pub restored_from_changelog: u64,
+    /// Local copies that were discarded, by why.
+    pub discarded: BTreeMap<&'static str, u64>,
+    /// Local copies that are written no further.
+    pub given_up: u64,
     /// For how long the restore that is under way has taken; zero: none is.
     pub restoring_for: Duration,
     /// What the tasks' state holds.
@@ -251,6 +260,10 @@ impl StageStats {
             tasks_restored: 0,
             restored_records: 0,
             restore_time: Duration::ZERO,
+            restored_from_copy: 0,
+            restored_from_changelog: 0,
+            discarded: BTreeMap::new(),
+            given_up: 0,
             restoring_for: Duration::ZERO,
             state: TaskState::default(),
             catalog: None,
@@ -324,9 +337,23 @@ impl StageStats {
     pub fn restoring(&self, records: u64) {
         self.lock().counted.restored_records += records;
     }
-    /// Counts a restore that came to its end.
-    pub fn restored(&self, took: Duration) {
-        self.lock().counted.restore_time += took;
+    /// Counts a restore that came to its end: from a local copy, or from everything.
+    pub fn restored(&self, took: Duration, from_copy: bool) {
+        let counted = &mut self.lock().counted;
+        counted.restore_time += took;
+        let restores =
+            if from_copy { &mut counted.restored_from_copy } else { &mut counted.restored_from_changelog };
+        *restores += 1;
+    }
+    /// Counts a local copy that was discarded.
+    pub fn discarded(&self, reason: &'static str) {
+        *self.lock().counted.discarded.entry(reason).or_default() += 1;
+    }
+    /// Counts a local copy that is written no further, and says so.
+    pub fn given_up(&self, task: &str, why: &GivenUp) {
+        self.lock().counted.given_up += 1;
+        let stage = self.stage;
+        tracing::warn!(%stage, task, reason = %why, "the local checkpoint is written no further; the task goes on");
     }
     /// Notes what a task's state holds.
     pub fn holds_state(&self, task: u32, state: TaskState) {

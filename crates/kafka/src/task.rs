@@ -6,9 +6,11 @@
 use crate::catalog::{ReadCatalog, Revision};
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, LAYOUT};
 use crate::error::Error;
+use crate::kept::{Committed, Kept};
+use crate::local::name_of;
 use crate::out::Out;
 use crate::outside::{GroupOf, Outside};
-use crate::restore::{self, Restored};
+use crate::restore::{self, Restored, Source};
 use crate::session::{EosError, EosSession, Position};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
@@ -52,6 +54,7 @@ pub struct Task<L: Logic, O: Outside> {
     bytes: u64,
     /// The end of the changelog after the last transaction of this task; `None`: it made none.
     own_end: Option<i64>,
+    kept: Kept,
     catalog: Revision,
     /// The next offset to read of each input, what waits included; −1: from the start.
     next: Vec<i64>,
@@ -110,8 +113,10 @@ impl<L: Logic, O: Outside> Task<L, O> {
             };
             Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
         };
-        let Restored { logic, catalog, checkpoint, entries_read, bytes } =
-            restore::restore(context, outside, L::changelog(topics), partition, &name, make, stats)?;
+        let topic = L::changelog(topics);
+        let source = Source { context, outside, topic, partition, name: &name };
+        let Restored { logic, catalog, checkpoint, entries_read, bytes, kept, from_copy } =
+            restore::restore(&source, make)?;
         let inputs = L::inputs(topics);
         let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
         let offsets = match begun {
@@ -128,12 +133,13 @@ impl<L: Logic, O: Outside> Task<L, O> {
             }
         };
         let took = outside.instant() - started;
-        stats.restored(took);
+        stats.restored(took, from_copy);
         tracing::info!(
             stage = %L::STAGE,
             task = name,
             partition,
             records = entries_read,
+            from_copy,
             took_ms = took.as_millis() as u64,
             sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence),
             "restored"
@@ -155,6 +161,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
             checkpoint,
             bytes,
             own_end: None,
+            kept,
             catalog,
             next: offsets.iter().map(|offset| offset.unwrap_or(-1)).collect(),
             waiting: Vec::new(),
@@ -411,9 +418,9 @@ impl<L: Logic, O: Outside> Task<L, O> {
         };
         work(&mut self.logic, &mut out)?;
         let changelog = L::changelog(topics);
-        if adopted {
-            let record = restore::encode_catalog(&self.catalog);
-            out.changelog(changelog, CATALOG_KEY, Some(&record))?;
+        let adopted = adopted.then(|| restore::encode_catalog(&self.catalog));
+        if let Some(record) = &adopted {
+            out.changelog(changelog, CATALOG_KEY, Some(record))?;
         }
         let mut changes = Vec::new();
         self.logic.state().commit_changes(&mut changes);
@@ -437,7 +444,11 @@ impl<L: Logic, O: Outside> Task<L, O> {
         self.session.commit(&positions, group())?;
         (self.checkpoint, self.bytes) = (checkpoint, bytes);
         // The checkpoint is the transaction's last record there; the record that ends the transaction follows.
-        self.own_end = self.session.checkpoint_offset().map(|offset| offset + 2);
+        let offset = self.session.checkpoint_offset();
+        self.own_end = offset.map(|offset| offset + 2);
+        let committed = Committed { changes, catalog: adopted, checkpoint_at: offset, at: outside.now() };
+        let copy = name_of(changelog, self.partition);
+        self.kept = self.kept.go_on(outside.local(), &copy, committed, &context.stats, &self.name);
         Ok(written)
     }
 }

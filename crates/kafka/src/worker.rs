@@ -5,6 +5,7 @@
 
 use crate::catalog::{Follower, Revision};
 use crate::error::Error;
+use crate::local::Keeper;
 use crate::member::Moved;
 use crate::out::header;
 use crate::outside::{Brokers, Catalogs, GroupMember, Outside};
@@ -31,11 +32,12 @@ const LOOK_EVERY: u32 = 64;
 /// Why the stage cannot go on; it may be started again.
 pub fn run<L: Logic>(
     context: &Context,
+    local: Option<Arc<Keeper>>,
     catalog: &Follower,
     stats: &Arc<StageStats>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let outside = Brokers::new(&context.settings, stats);
+    let outside = Brokers::new(&context.settings, stats).keeping(local);
     let mut worker = Worker::<L, _, _>::join(context.clone(), outside, catalog)?;
     while !stop.load(Ordering::Relaxed) {
         worker.step()?;
@@ -90,9 +92,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %L::STAGE, partitions = partitions.len(), "assigned");
                     self.stats.assigned(partitions.len());
-                    let wanted =
-                        partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
-                    self.open(wanted)?;
+                    self.open_all(&partitions)?;
                     // What did not come back is somebody else's now.
                     self.idle.clear();
                     self.read_on()?;
@@ -110,6 +110,16 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         self.idle.append(&mut self.tasks);
         self.stats.assigned(0);
         self.stats.set_status(Status::Starting);
+    }
+
+    /// Opens the tasks of all partitions that the member has now.
+    fn open_all(&mut self, partitions: &[(String, i32)]) -> Result<(), Error> {
+        let wanted = partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok());
+        let wanted: Vec<u32> = wanted.collect();
+        if let Some(local) = self.outside.local() {
+            local.run_here(L::changelog(&self.context.settings.topics), &wanted);
+        }
+        self.open(wanted)
     }
 
     /// Opens tasks side by side: most of it is waiting for the brokers.
@@ -250,7 +260,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         if let Moved::Assigned(partitions) = moved {
             self.tasks.clear();
             self.stats.assigned(partitions.len());
-            self.open(partitions.iter().filter_map(|(_, partition)| u32::try_from(*partition).ok()))?;
+            self.open_all(&partitions)?;
             return self.read_on();
         }
         self.give_up();

@@ -3,6 +3,8 @@
 use crate::cli;
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
+use crate::copies;
+use crate::durable::beside;
 use crate::failure::{DONE, wrong};
 use crate::folder::DataFolder;
 use crate::migrate::migrated;
@@ -72,6 +74,9 @@ pub fn run_until(
         }
         None => clickhouse.client(),
     };
+    let keeps = stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
+    let named = brokers.is_named.then_some(brokers.instance.as_str());
+    let local = keeps.then(|| copies::open(&beside(&settings.data, "checkpoints", true), named)).flatten();
     let plan = Plan {
         settings: brokers.clone(),
         definitions: settings.definitions.clone(),
@@ -79,6 +84,7 @@ pub fn run_until(
         read_catalog: catalog_reader(settings),
         stages,
         warehouse: loads.then(|| (client, clickhouse.handle())),
+        local,
     };
     let (tracing, exporter) = tracing(settings, brokers, &clickhouse);
     let mut running = Running::start_traced(&plan, tracing)?;

@@ -9,6 +9,7 @@ mod cli;
 mod clickhouse;
 mod compare;
 mod config;
+mod copies;
 mod correct;
 mod demo;
 mod disk;

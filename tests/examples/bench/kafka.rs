@@ -171,6 +171,7 @@ impl Bench {
             }),
             stages: stages.to_vec(),
             warehouse: Some((client, self.runtime.handle().clone())),
+            local: None,
         };
         self.measured(name, |clock| {
             let running = Running::start(&plan).unwrap();

@@ -1,6 +1,7 @@
 //! Who takes turns: the processes, each a stage of the production code, and what happens around them: input that
 //! comes, catalogs that are published, processes that are started, stopped and killed, compaction.
 
+use crate::disk;
 use crate::log::Record;
 use crate::outside::Sim;
 use crate::store::SimStore;
@@ -353,7 +354,11 @@ impl World {
             let number = state.processes.len();
             let name = format!("{stage}/{instance}#{number}");
             state.note(format!("{name} starts"));
-            new_process(&mut state, name)
+            let me = new_process(&mut state, name);
+            if let Some(disk) = state.disk_of(me) {
+                disk::open(&mut state, &disk, me);
+            }
+            me
         };
         if let Some(slot) = self.cast().slots.get_mut(&slot) {
             slot.process = me;

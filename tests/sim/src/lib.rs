@@ -17,6 +17,7 @@ pub mod run;
 
 mod cast;
 mod check;
+mod disk;
 mod groups;
 mod log;
 mod outside;

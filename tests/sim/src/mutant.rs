@@ -45,6 +45,10 @@ mutants! {
     SuspectKept = "suspect-producer-kept",
     /// State kept across a revoke is believed without asking for the changelog's end.
     KeptStateBelieved = "stale-kept-state-believed",
+    /// What was committed after a local checkpoint was written is not read.
+    StaleCopyBelieved = "stale-local-checkpoint-believed",
+    /// What a local checkpoint and the changelog's tail make is not held against the checkpoint.
+    CopyNotChecked = "local-checkpoint-not-held-against-the-changelog",
     /// What is taken back from a pane is not told.
     RetractionLost = "retraction-lost",
     /// A thing that goes to another home is not taken back in the old one.

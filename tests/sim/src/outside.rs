@@ -1,5 +1,6 @@
 //! What the stages see of the simulated world: a group's member, changelogs, catalogs, clocks. Transactions: `session.rs`.
 
+use crate::disk;
 use crate::groups::{Standing, TopicPartition};
 use crate::log::Record;
 use crate::mutant::Mutant;
@@ -7,7 +8,9 @@ use crate::planted;
 use crate::session::SimSession;
 use crate::world::{Client, Gone, State, World};
 use kafka::catalog::Revision;
+use kafka::checkpoint::CHECKPOINT_KEY;
 use kafka::error::Error;
+use kafka::local::{LocalCheckpoints, name_of};
 use kafka::member::Moved;
 use kafka::outside::{Catalogs, GroupMember, Outside};
 use kafka::session::{EosError, Position};
@@ -99,21 +102,30 @@ impl Outside for Sim {
         changelog: &str,
         partition: u32,
         task: &str,
-        mut take: impl FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<(), Error> {
+        from: i64,
+        mut take: impl FnMut(i64, &[u8], Option<&[u8]>),
+    ) -> Result<bool, Error> {
+        let copy = name_of(changelog, partition);
         let partition = partition as i32;
         self.wait("before a restore").map_err(gone)?;
         let committed = !self.world.lock().is(Mutant::RestoreUncommitted);
         let mut read: Vec<planted::Entry> = Vec::new();
-        let mut position = 0;
+        let mut position = from;
+        if let Some(checkpoint) = disk::stale(&self.world.lock(), changelog, partition, from) {
+            take(from, CHECKPOINT_KEY, Some(&checkpoint));
+            return Ok(true);
+        }
         loop {
             {
                 let state = self.world.lock();
                 let log = state.log.partition(changelog, partition);
+                if log.is_none_or(|log| log.end < from) {
+                    return Ok(from == 0);
+                }
                 let next = || log.and_then(|log| log.next(position, committed));
                 let Some(record) = next() else { break };
                 position = record.offset + 1;
-                read.push((record.key.clone(), record.value.clone()));
+                read.push((record.key.clone(), record.value.clone(), record.offset));
             }
             if read.len().is_multiple_of(READ_AT_ONCE) {
                 self.wait("during a restore").map_err(gone)?;
@@ -121,10 +133,21 @@ impl Outside for Sim {
             }
         }
         self.world.lock().note(format!("{task} read {} records", read.len()));
+        let held = match from {
+            0 => None,
+            _ => self.disk(|state, disk| {
+                state.count("restores from a copy are tried");
+                disk.state(&copy)
+            }),
+        };
         let mutant = self.world.lock().mutant;
-        planted::of_restore(mutant, changelog, &mut read);
-        read.iter().for_each(|(key, value)| take(key, value.as_deref()));
-        Ok(())
+        planted::of_restore(mutant, changelog, &mut read, &held.unwrap_or_default());
+        read.iter().for_each(|(key, value, offset)| take(*offset, key, value.as_deref()));
+        Ok(true)
+    }
+
+    fn local(&self) -> Option<&dyn LocalCheckpoints> {
+        self.disk(|_, _| ()).map(|()| self as _)
     }
 
     fn end(&self, changelog: &str, partition: u32, task: &str) -> Result<i64, Error> {

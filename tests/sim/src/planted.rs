@@ -14,8 +14,8 @@ const OWED: u8 = 5;
 
 type Headers = Vec<(String, Vec<u8>)>;
 
-/// An entry of a changelog; `None`: a tombstone.
-pub type Entry = (Arc<[u8]>, Option<Arc<[u8]>>);
+/// A record of a changelog: key, value (`None`: a tombstone) and offset.
+pub type Entry = (Arc<[u8]>, Option<Arc<[u8]>>, i64);
 
 /// What a mutant remembers of a session.
 #[derive(Debug, Default)]
@@ -75,26 +75,33 @@ fn without_retractions(value: &[u8]) -> Option<Vec<u8>> {
     (!group.contributions.is_empty()).then(|| model::avro::encode(&group))
 }
 
-/// What a restore is told in place of what lies in the changelog.
-pub fn of_restore(mutant: Option<Mutant>, changelog: &str, read: &mut Vec<Entry>) {
+/// What a restore is told in place of what lies in the changelog. `copy` is the state that it goes on from.
+pub fn of_restore(
+    mutant: Option<Mutant>,
+    changelog: &str,
+    read: &mut Vec<Entry>,
+    copy: &BTreeMap<Vec<u8>, Vec<u8>>,
+) {
     match mutant {
-        Some(Mutant::DeletionLost) => read.retain(|(_, value)| value.is_some()),
+        Some(Mutant::DeletionLost) => read.retain(|(_, value, _)| value.is_some()),
         Some(Mutant::CheckpointIgnored) => {
-            read.retain(|(_, value)| value.is_some());
-            agree(read);
+            read.retain(|(_, value, _)| value.is_some());
+            agree(read, copy);
         }
+        Some(Mutant::CopyNotChecked) if !copy.is_empty() => agree(read, copy),
         Some(Mutant::DirtyForgotten) if changelog.ends_with("aggregate.changelog") => {
-            read.retain(|(key, _)| key.first() != Some(&OWED));
-            agree(read);
+            read.retain(|(key, ..)| key.first() != Some(&OWED));
+            agree(read, copy);
         }
         _ => {}
     }
 }
 
 /// Makes the last checkpoint one that agrees with what was read.
-fn agree(read: &mut [Entry]) {
-    let mut live: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
-    for (key, value) in read.iter().filter(|(key, _)| key.first() != Some(&0)) {
+fn agree(read: &mut [Entry], copy: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    let mut live: BTreeMap<&[u8], &[u8]> =
+        copy.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
+    for (key, value, _) in read.iter().filter(|(key, ..)| key.first() != Some(&0)) {
         match value {
             Some(value) => live.insert(key, value),
             None => live.remove(&**key),
@@ -102,8 +109,8 @@ fn agree(read: &mut [Entry]) {
     }
     let entries = live.len() as u64;
     let state_hash = live.iter().fold(0_u64, |sum, (key, value)| sum.wrapping_add(entry_hash(key, value)));
-    let last = read.iter_mut().rev().find(|(key, _)| &**key == CHECKPOINT_KEY);
-    let Some((_, Some(value))) = last else { return };
+    let last = read.iter_mut().rev().find(|(key, ..)| &**key == CHECKPOINT_KEY);
+    let Some((_, Some(value), _)) = last else { return };
     let Ok(checkpoint) = postcard::from_bytes::<Checkpoint>(value) else { return };
     let agreed = Checkpoint { entries, state_hash, ..checkpoint };
     if let Ok(encoded) = postcard::to_allocvec(&agreed) {

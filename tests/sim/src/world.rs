@@ -2,6 +2,7 @@
 //! is undecided is decided by one seeded generator, so a seed is a run.
 
 use crate::cast::Cast;
+use crate::disk::Disk;
 use crate::groups::{Groups, SESSION, TopicPartition};
 use crate::log::{Log, Record};
 use crate::mutant::Mutant;
@@ -92,6 +93,10 @@ pub struct State {
     pub transactions: Transactions,
     pub stored: Stored,
     pub processes: Vec<Process>,
+    /// What instances keep on their disks, as in `correlate/i2`.
+    pub disks: BTreeMap<String, Disk>,
+    /// Whether they keep anything.
+    pub keeps_copies: bool,
     /// Catalogs as published.
     pub catalogs: Vec<Revision>,
     pub mutant: Option<Mutant>,
@@ -134,6 +139,11 @@ impl State {
     pub fn wrong(&mut self, what: String) {
         self.note(format!("WRONG: {what}"));
         self.wrong.get_or_insert(what);
+    }
+    /// The name of the disk of a process; `None`: it keeps nothing.
+    pub fn disk_of(&self, me: usize) -> Option<String> {
+        let name = self.processes.get(me).filter(|_| self.keeps_copies)?.name.split('#').next();
+        name.map(str::to_owned)
     }
     /// Microseconds since 1970.
     pub fn now_micros(&self) -> i64 {
@@ -269,6 +279,9 @@ impl World {
             transactions,
             stored: Stored::default(),
             processes: Vec::new(),
+            disks: BTreeMap::new(),
+            // The others restore everything, as a process without a disk does.
+            keeps_copies: seed % 4 < 2,
             catalogs: Vec::new(),
             mutant,
             healed: false,

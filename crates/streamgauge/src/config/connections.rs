@@ -21,6 +21,7 @@ pub struct KafkaFile {
     brokers: Option<String>,
     prefix: Option<String>,
     instance: Option<String>,
+    standby: bool,
     protocol: Option<String>,
     sasl: SaslFile,
     ssl: SslFile,
@@ -148,8 +149,10 @@ pub fn kafka(
             format!("{prefix:?} cannot begin a topic's name (letters, digits, . _ -)"),
         ));
     }
+    let is_named = file.instance.is_some();
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     settings.topics = Topics::of(&prefix, generation);
+    (settings.is_named, settings.standby) = (is_named, file.standby);
     for (source, topics) in file.topics {
         super::sources::known(at, &format!("kafka.topics.{source}"), &source, mappings)?;
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));

@@ -222,7 +222,8 @@ pub const KEYS: &[Key] = &[
         "kafka.instance",
         Kind::Text,
         "",
-        "The name of this process, stable over restarts, another for each process [default: host name and process id].",
+        "The name of this process, stable over restarts, another for each process: with it a restart moves no partitions \
+         [default: host name and process id].",
     ),
     key(
         "kafka.prefix",
@@ -287,6 +288,12 @@ pub const KEYS: &[Key] = &[
     key("kafka.ssl.certificate_file", Kind::Text, "", "The client's certificate (PEM)."),
     key("kafka.ssl.key_file", Kind::Text, "", "The client's private key (PEM)."),
     key("kafka.ssl.key_password_file", Kind::Text, "", "The file that holds the private key's password."),
+    key(
+        "kafka.standby",
+        Kind::Bool,
+        "false",
+        "Whether this process follows the state of tasks that run elsewhere, so that it can take them over at once.",
+    ),
     key("kafka.topics.*", Kind::List, "", "A source's topics, where they are not called raw.<source>."),
     key(
         "lead_time.exclude",

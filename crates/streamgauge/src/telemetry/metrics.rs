@@ -172,6 +172,26 @@ fn state(out: &mut Exposition, counted: &Counted) {
     for (stage, snapshot) in &stateful {
         metric.sample(&[("stage", stage.as_str())], snapshot.restore_time.as_secs_f64());
     }
+    let help = "Finished restores, by what they were made from: a local copy and the changelog's tail, or all of it.";
+    let mut metric = out.metric("streamgauge_restores_total", Kind::Counter, help);
+    for (stage, snapshot) in &stateful {
+        let stage = ("stage", stage.as_str());
+        metric.sample(&[stage, ("from", "copy")], snapshot.restored_from_copy);
+        metric.sample(&[stage, ("from", "changelog")], snapshot.restored_from_changelog);
+    }
+    let help = "Local checkpoints that were discarded, by why.";
+    let mut metric = out.metric("streamgauge_local_checkpoints_discarded_total", Kind::Counter, help);
+    for (stage, snapshot) in &stateful {
+        for (reason, count) in &snapshot.discarded {
+            metric.sample(&[("stage", stage.as_str()), ("reason", reason)], count);
+        }
+    }
+    let help = "Local checkpoints that are written no further, until their tasks are restored again.";
+    each(
+        &mut out.metric("streamgauge_local_checkpoints_given_up_total", Kind::Counter, help),
+        &stateful,
+        |s| s.given_up,
+    );
     let help = "For how long the restore that is under way has taken; 0: none is.";
     let mut metric = out.metric("streamgauge_restore_running_seconds", Kind::Gauge, help);
     for (stage, snapshot) in &stateful {

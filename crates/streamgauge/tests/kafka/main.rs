@@ -20,6 +20,7 @@ mod memory;
 mod organisation;
 mod outputs;
 mod query;
+mod recovery;
 mod restore;
 mod retention;
 mod stage;

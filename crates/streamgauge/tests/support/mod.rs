@@ -105,6 +105,7 @@ impl Bench {
             }),
             stages: stages.to_vec(),
             warehouse: Some((client.clone(), self.runtime.handle().clone())),
+            local: None,
         }
     }
 }
