@@ -20,7 +20,7 @@ const MEASURES: [(&str, &str); 6] = [
     ("crash", "Killed under load: the same tables"),
     ("latency", "Raw record to its fact's row, visible in ClickHouse"),
     ("memory", "Resident memory and state of a large organisation"),
-    ("restore", "Restart after a clean stop"),
+    ("restore", "Restart after a clean stop, and a standby that takes over"),
     ("query", "An analyst's queries of a loaded year"),
 ];
 const TABLE: &str = "docs/measurements.md";

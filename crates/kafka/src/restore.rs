@@ -103,7 +103,7 @@ pub fn restore<L: Logic, O: Outside>(
     make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
 ) -> Result<Restored<L>, Error> {
     if let Some(local) = source.outside.local() {
-        match source.from_copy(local, &make)? {
+        match source.with_copy(local, &make)? {
             Ok(restored) => return Ok(restored),
             Err(Unusable::Absent) => {}
             Err(unusable) => {
@@ -113,7 +113,7 @@ pub fn restore<L: Logic, O: Outside>(
             }
         }
     }
-    source.from_changelog(&make)
+    source.without_copy(&make)
 }
 
 impl<O: Outside> Source<'_, O> {
@@ -150,7 +150,7 @@ impl<O: Outside> Source<'_, O> {
         Ok(checkpoint)
     }
 
-    fn from_changelog<L: Logic>(
+    fn without_copy<L: Logic>(
         &self,
         make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
     ) -> Result<Restored<L>, Error> {
@@ -192,7 +192,7 @@ impl<O: Outside> Source<'_, O> {
     }
 
     /// The outer errors are those of a restore, whatever it is made from.
-    fn from_copy<L: Logic>(
+    fn with_copy<L: Logic>(
         &self,
         local: &dyn LocalCheckpoints,
         make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,

@@ -49,6 +49,11 @@ pub const FAULTS: &[Fault] = &[
         "A member is killed (SIGKILL) at a random moment under load, and started again.",
         Play::Kafka(members::killed),
     ),
+    fault(
+        "corrupt-checkpoint",
+        "A member is killed (SIGKILL) under load, and its local checkpoints are damaged before it is started again.",
+        Play::Kafka(members::damaged_copies),
+    ),
     selected(
         "stopped",
         "A member is stopped (SIGSTOP) past its session, at times past its transactions' time-out, while others take \

@@ -106,9 +106,9 @@ impl Ledger {
             );
         }
         page.push_str(
-            "\nNot played, because there is nothing to break yet: a full disk and a corrupt file under a local \
-             checkpoint (there is none: state is restored from its changelog), and more partitions of the topics between \
-             the stages (there is no procedure for it: a stage refuses to start).\n",
+            "\nNot played: a full disk under a local checkpoint (a test of its own mounts a small one), and, because \
+             there is nothing to break yet, more partitions of the topics between the stages (there is no procedure for \
+             it: a stage refuses to start).\n",
         );
         page
     }

@@ -203,6 +203,28 @@ impl<'a> Scene<'a> {
         member.child.wait().unwrap();
     }
 
+    /// Turns bytes of a member's local checkpoints around while it does not run; says whether there were any.
+    pub fn damage_copies(&mut self, name: &str) -> bool {
+        let copies = format!("streamgauge-data.checkpoints/instance-{name}");
+        let mut folders = vec![self.organisation.folder.path().join(copies)];
+        let mut damaged = false;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = std::fs::read(&path).unwrap();
+                let first = self.random.below(200);
+                bytes.iter_mut().skip(first).step_by(200).for_each(|byte| *byte ^= 0x55);
+                damaged |= !bytes.is_empty();
+                std::fs::write(path, bytes).unwrap();
+            }
+        }
+        damaged
+    }
+
     /// Ends a member as an operator would. One that takes longer than the patience is killed, which is wrong.
     pub fn stop(&mut self, name: &str) {
         let mut member = self.take(name);

@@ -22,6 +22,24 @@ pub fn killed(scene: &mut Scene<'_>) -> u64 {
     kills
 }
 
+/// SIGKILL, and a local checkpoint that is damaged before the member is started again.
+pub fn damaged_copies(scene: &mut Scene<'_>) -> u64 {
+    let times = scene.sized(10, 2);
+    NAMES.iter().take(2).for_each(|name| scene.start(name));
+    scene.load(Duration::from_secs(3 * times));
+    scene.wait_until_begun();
+    let mut struck = 0;
+    for _ in 0..times {
+        scene.pause(1_000, 3_000);
+        let victim = NAMES[scene.random.below(2)];
+        scene.kill(victim);
+        struck += u64::from(scene.damage_copies(victim));
+        scene.start(victim);
+    }
+    scene.loaded();
+    struck
+}
+
 /// SIGSTOP past the session, then SIGCONT: a zombie that believes that it owns its tasks.
 pub fn stopped(scene: &mut Scene<'_>) -> u64 {
     let stops = scene.sized(2, 1);
