@@ -271,3 +271,29 @@ fn whatever_order_the_evidence_comes_in_the_proposals_are_the_same() {
     evidence.deployers.reverse();
     assert_eq!(found(TILL, &evidence).change.text(), one);
 }
+
+#[test]
+fn what_names_only_a_repository_goes_to_the_service_that_is_called_like_it() {
+    let repo = "github.com/acme/cart";
+    let evidence =
+        Evidence { deployers: vec![deploys("cart", &[repo]), deploys(repo, &[repo])], ..Evidence::default() };
+    let text = found(TILL, &evidence).change.text();
+    assert_eq!(text.matches("[[services]]").count(), 2, "{text}");
+    assert_eq!(read(&text).owner(Some(&RepoName::new(repo)), None, noon()), Owner::Service("cart".into()));
+}
+
+#[test]
+fn a_name_that_another_service_has_as_an_alias_is_that_service() {
+    let text = format!("{TILL}aliases = [\"pay\"]\n");
+    let evidence = Evidence {
+        claims: vec![waits("deployment", "argocd:pay-prod")],
+        deployers: vec![deploys("github.com/acme/pay", &[])],
+        ..Evidence::default()
+    };
+    let new = found(&text, &evidence).change.text();
+    assert_eq!(owner(&new, "argocd:pay-prod"), Owner::Service("checkout".into()));
+    assert!(
+        new.contains("# decide: github.com/acme/pay: ") && new.matches("[[services]]").count() == 1,
+        "{new}"
+    );
+}

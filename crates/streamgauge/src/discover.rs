@@ -119,7 +119,8 @@ fn write_out(found: &Discovery, file: &str, format: Format, out: &mut impl Write
             Cell::text(one.evidence.as_str()),
         ]);
     }
-    table.write(format, out)
+    table.write(format, out)?;
+    Ok(())
 }
 
 /// Writes the file, if it still says what the proposals were made for.
@@ -160,7 +161,8 @@ fn described(path: &Path, evidence: &mut Evidence) -> anyhow::Result<()> {
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             let name = entry.file_name();
             let wanted = name == "catalog-info.yaml" || name == "catalog-info.yml" || entry.path().is_dir();
-            if wanted && !is_link {
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if wanted && !is_link && !is_hidden {
                 paths.push(entry.path());
             }
         }

@@ -197,7 +197,12 @@ impl<'c> Plan<'c> {
                 }
             }
         }
-        Known::Nobody
+        // A service must not be called like another one's alias.
+        let aliased = [last(name).to_owned(), stem(name)].into_iter().find_map(|name| {
+            let dated = self.catalog.meaning().aliases.get(&Text::from(name))?;
+            dated.iter().map(|(_, owner)| owner.clone()).next_back()
+        });
+        aliased.map_or(Known::Nobody, Known::Declared)
     }
 
     /// Services with deployments that nobody declares.
@@ -257,9 +262,14 @@ impl<'c> Plan<'c> {
                 };
                 let mut shared = Vec::new();
                 for repo in &one.repos {
-                    let others = names_of.get(repo).map_or(0, BTreeSet::len);
+                    // What names only the repository is the same service when that is called alike.
+                    let is_other = |other: &&ServiceName| {
+                        **other != *name
+                            && (other.as_str() != repo.as_str() || key(repo.as_str()) != key(name.as_str()))
+                    };
+                    let others = names_of.get(repo).map_or(0, |all| all.iter().filter(is_other).count());
                     let is_free = !self.catalog.repositories().contains(repo) && !self.has_repo(repo);
-                    if others == 1 && is_free {
+                    if others == 0 && is_free {
                         new.entry.repositories.push((repo.clone(), Vec::new()));
                     } else if let Some((file, place)) = place(described, repo, name.as_str(), true) {
                         new.entry.repositories.extend(place.repositories.iter().cloned());

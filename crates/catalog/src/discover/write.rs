@@ -48,17 +48,26 @@ pub(crate) fn write(text: &str, mut plan: Plan<'_>) -> Discovery {
             }
         }
     }
-    for (name, (parent, because)) in plan.groups {
+    blocks(&mut out, &mut plan);
+    for (about, what) in plan.questions {
+        out.question(&about, what);
+    }
+    Discovery { change: Change::new(text, out.insertions, &out.tail), proposals: out.proposals }
+}
+
+/// Everything that is an entry of its own.
+fn blocks(out: &mut Writer<'_>, plan: &mut Plan<'_>) {
+    for (name, (parent, because)) in std::mem::take(&mut plan.groups) {
         let entry = CatalogEntry::Group(GroupEntry { name: name.clone(), parent });
         out.block(ProposalKind::Group, name.as_str(), &[because], &entry.to_string());
     }
-    for (name, (group, because)) in plan.teams {
+    for (name, (group, because)) in std::mem::take(&mut plan.teams) {
         let entry = CatalogEntry::Team(TeamEntry { name: name.clone(), group });
         out.block(ProposalKind::Team, name.as_str(), &[because], &entry.to_string());
     }
     let mut declared: BTreeSet<ServiceName> = plan.catalog.services().into_iter().collect();
     declared.extend(plan.services.keys().cloned());
-    for (name, mut new) in plan.services {
+    for (name, mut new) in std::mem::take(&mut plan.services) {
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             new.entry.dependencies.into_iter().partition(|name| declared.contains(name));
         new.entry.dependencies = here;
@@ -73,7 +82,7 @@ pub(crate) fn write(text: &str, mut plan: Plan<'_>) -> Discovery {
         let notes: String = new.notes.iter().map(|note| comment("decide:", note)).collect();
         out.block(ProposalKind::Service, name.as_str(), &new.because, &format!("{notes}{entry}"));
     }
-    for one in plan.environments {
+    for one in std::mem::take(&mut plan.environments) {
         match one.tier {
             Some(tier) => {
                 let entry =
@@ -87,10 +96,6 @@ pub(crate) fn write(text: &str, mut plan: Plan<'_>) -> Discovery {
             }
         }
     }
-    for (about, what) in plan.questions {
-        out.question(&about, what);
-    }
-    Discovery { change: Change::new(text, out.insertions, &out.tail), proposals: out.proposals }
 }
 
 struct Writer<'t> {
