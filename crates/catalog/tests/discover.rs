@@ -37,7 +37,7 @@ fn waits(event_type: &str, alias: &str) -> Claim {
 fn deploys(service: &str, repos: &[&str]) -> Deployer {
     Deployer {
         service: service.into(),
-        repos: repos.iter().map(|repo| RepoName::new(repo)).collect(),
+        repos: repos.iter().map(RepoName::new).collect(),
         failure_evidence_suffices: false,
         seen: seen(5, "canonical"),
     }
@@ -105,7 +105,7 @@ fn aliases_that_are_there_are_added_to_however_they_are_written() {
     }
     for table in ["[[services.aliases]]\nname = \"a:b\"\n", "aliases = [\"a:b\"]\n"] {
         let inline =
-            table.starts_with('a').then(|| "services = [{ name = \"checkout\", aliases = [\"a:b\"] }]\n");
+            table.starts_with('a').then_some("services = [{ name = \"checkout\", aliases = [\"a:b\"] }]\n");
         let text = inline.map_or_else(|| format!("{TILL}{table}"), str::to_owned);
         let added = added(&text, &evidence);
         assert!(added.starts_with("# decide: jira:Checkout: ") && added.ends_with("by hand\n"), "{added}");
