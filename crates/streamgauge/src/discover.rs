@@ -234,7 +234,7 @@ const CLAIMS: &str = "SELECT reason, claim, event_type, count() AS count,
 FROM parked_events GROUP BY reason, claim, event_type ORDER BY ALL";
 const DEPLOYERS: &str =
     "SELECT service, arraySort(groupUniqArrayIf(assumeNotNull(repo), isNotNull(repo))) AS repos,
-    service IN (SELECT service FROM services WHERE failure_source) AS failure_source, count() AS count,
+    toBool(service IN (SELECT service FROM services WHERE failure_source)) AS failure_source, count() AS count,
     toUnixTimestamp64Micro(min(started_at)) AS since, arraySort(groupUniqArray(source)) AS sources
 FROM deployments GROUP BY service ORDER BY service";
 const ENVIRONMENTS: &str = "SELECT service, environment, tier, count() AS count,
