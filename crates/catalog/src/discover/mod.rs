@@ -84,8 +84,7 @@ pub struct Discovery {
 /// let found = discover(text, &catalog, &Evidence { claims: vec![claim], ..Evidence::default() });
 /// assert_eq!(
 ///     found.change.text(),
-///     "[[services]]\nname = \"checkout\" # the till\n\
-///      # because argocd:checkout-prod is checkout by its name: 3 deployment events from argocd since 2026-01-31\n\
+///     "[[services]]\nname = \"checkout\" # the till\n# because argocd:checkout-prod is checkout by its name: 3 deployment events from argocd since 2026-01-31\n\
 ///      aliases = [\"argocd:checkout-prod\"]\n"
 /// );
 /// ```
