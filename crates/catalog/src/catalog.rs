@@ -268,6 +268,12 @@ impl Catalog {
             .unwrap_or_else(|| environment::built_in(name))
     }
 
+    /// Whether a rule of the catalog, not a built-in word, tells the tier of a service's environment.
+    pub(crate) fn has_environment_rule(&self, service: &ServiceName, name: &str) -> bool {
+        let own = self.meaning.services.get(service).map(|entry| entry.config.environments.as_slice());
+        own.into_iter().flatten().chain(&self.meaning.environments).any(|rule| rule.matches(name))
+    }
+
     pub(crate) const fn meaning(&self) -> &Meaning {
         &self.meaning
     }

@@ -3,7 +3,8 @@
 //! A [`Catalog`] is read from TOML (`schemas/config/catalog.schema.json` describes it), never changes, and has a
 //! revision: the hash of what it means. Every mistake in the text is a [`Diagnostic`] with file, line, column and
 //! remedy; [`lint`] tells what is valid and most likely not meant. [`backstage`] and [`codeowners`] read what
-//! organisations already have, and propose entries.
+//! organisations already have, and propose entries; [`mod@discover`] proposes what events and such files say and the catalog
+//! does not.
 //!
 //! ```
 //! # use streamgauge_catalog::{Catalog, Owner};
@@ -29,6 +30,7 @@ pub mod codeowners;
 mod dated;
 mod declared;
 mod diagnostic;
+pub mod discover;
 mod document;
 mod duration;
 mod entry;

@@ -1,5 +1,6 @@
 //! What can be typed. Every command has one example in its help.
 
+use crate::discover::CodeOwnersFile;
 use crate::import::flags::FlagFile;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -88,6 +89,12 @@ pub enum Command {
     /// Check, apply or show who owns what
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Propose what the catalog could say and does not yet, as a diff to accept
+    #[command(
+        after_help = "Example:\n  streamgauge discover --catalog catalog.toml --backstage . | git apply\n\n\
+                      Lines that begin with `# decide:` are for a person: nothing is guessed."
+    )]
+    Discover(Discover),
     /// Correct what a vendor says of a deployment or an incident; can be undone
     #[command(
         after_help = "Example:\n  streamgauge correct deployment tag:v2.9.0 --failed false --reason 'the rollback was a drill'"
@@ -299,6 +306,20 @@ pub enum Catalog {
     /// Show services with their owners, repositories and tags
     #[command(after_help = "Example:\n  streamgauge catalog show --format json")]
     Show,
+}
+
+/// `discover`.
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// A file of Backstage, or a folder with catalog-info.yaml files below it; may be given again
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub backstage: Vec<PathBuf>,
+    /// A CODEOWNERS file and its repository, as in github.com/acme/shop=shop/CODEOWNERS; may be given again
+    #[arg(long, value_name = "REPO=FILE")]
+    pub codeowners: Vec<CodeOwnersFile>,
+    /// Write the catalog's file too
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// What a correction corrects.

@@ -16,6 +16,7 @@ const COMMANDS: &[&[&str]] = &[
     &["catalog", "lint"],
     &["catalog", "apply"],
     &["catalog", "show"],
+    &["discover"],
     &["correct"],
     &["generate"],
     &["run"],
