@@ -51,7 +51,7 @@ pub fn member(settings: &KafkaSettings, stage: Stage) -> ClientConfig {
         .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 5).to_string())
         .set("max.poll.interval.ms", "300000")
         .set("topic.metadata.refresh.interval.ms", "10000");
-    if settings.is_named {
+    if settings.static_membership {
         // A member that comes back within its session has its partitions still, and nobody else's move.
         config.set("group.instance.id", format!("{}.{stage}", settings.instance));
     }

@@ -20,6 +20,10 @@ pub struct KafkaSettings {
     /// Whether somebody gave it that name, so that it has it after a restart, too: then its members of groups are
     /// static, and keep their partitions while it restarts.
     pub is_named: bool,
+    /// `kafka.local_checkpoints`: whether copies of the tasks' changelogs are kept on this process's disk.
+    pub local_checkpoints: bool,
+    /// `kafka.static_membership`: whether a member that comes back within its session keeps its partitions.
+    pub static_membership: bool,
     /// `kafka.standby`: whether the changelogs of tasks that run elsewhere are followed.
     pub standby: bool,
     /// How the connection is secured, and whatever else librdkafka is told, by its names. May hold secrets.
@@ -49,6 +53,8 @@ impl KafkaSettings {
             mapped: BTreeMap::new(),
             instance: instance.into(),
             is_named: false,
+            local_checkpoints: false,
+            static_membership: false,
             standby: false,
             properties: BTreeMap::new(),
             format: Format::default(),

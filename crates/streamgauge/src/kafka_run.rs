@@ -74,7 +74,8 @@ pub fn run_until(
         }
         None => clickhouse.client(),
     };
-    let keeps = stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
+    let keeps = brokers.local_checkpoints
+        && stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
     let named = brokers.is_named.then_some(brokers.instance.as_str());
     let local = keeps.then(|| copies::open(&beside(&settings.data, "checkpoints", true), named)).flatten();
     let plan = Plan {

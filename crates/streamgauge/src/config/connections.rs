@@ -22,6 +22,8 @@ pub struct KafkaFile {
     prefix: Option<String>,
     instance: Option<String>,
     standby: bool,
+    local_checkpoints: bool,
+    static_membership: bool,
     protocol: Option<String>,
     sasl: SaslFile,
     ssl: SslFile,
@@ -153,6 +155,13 @@ pub fn kafka(
     let mut settings = KafkaSettings::new(brokers, &prefix, file.instance.unwrap_or_else(instance));
     settings.topics = Topics::of(&prefix, generation);
     (settings.is_named, settings.standby) = (is_named, file.standby);
+    // What a standby follows lies in the same copies.
+    settings.local_checkpoints = file.local_checkpoints || file.standby;
+    settings.static_membership = file.static_membership;
+    if settings.static_membership && !is_named {
+        let what = "a static member needs a name that stays: set kafka.instance, another for each process";
+        return Err(at.error("kafka.static_membership", what));
+    }
     for (source, topics) in file.topics {
         super::sources::known(at, &format!("kafka.topics.{source}"), &source, mappings)?;
         settings.mapped.extend(topics.0.into_iter().map(|topic| (topic, source.clone())));

@@ -226,6 +226,12 @@ pub const KEYS: &[Key] = &[
          [default: host name and process id].",
     ),
     key(
+        "kafka.local_checkpoints",
+        Kind::Bool,
+        "false",
+        "Whether copies of the tasks' changelogs are kept beside the data folder, so that a restart reads their tails.",
+    ),
+    key(
         "kafka.prefix",
         Kind::Text,
         "streamgauge.",
@@ -293,6 +299,12 @@ pub const KEYS: &[Key] = &[
         Kind::Bool,
         "false",
         "Whether this process follows the state of tasks that run elsewhere, so that it can take them over at once.",
+    ),
+    key(
+        "kafka.static_membership",
+        Kind::Bool,
+        "false",
+        "Whether a process of this instance that comes back within 10 s keeps its partitions, so that none moves.",
     ),
     key("kafka.topics.*", Kind::List, "", "A source's topics, where they are not called raw.<source>."),
     key(

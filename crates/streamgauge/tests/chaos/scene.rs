@@ -179,6 +179,7 @@ impl<'a> Scene<'a> {
             .arg(self.path("toml"))
             .arg("run")
             .env("STREAMGAUGE__KAFKA__INSTANCE", instance)
+            .env("STREAMGAUGE__KAFKA__LOCAL_CHECKPOINTS", "true")
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

@@ -13,6 +13,7 @@ pub struct Alone {
     pub cluster: Cluster,
     pub folder: tempfile::TempDir,
     partitions: String,
+    keeps: bool,
 }
 
 impl Alone {
@@ -24,7 +25,7 @@ impl Alone {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("catalog.toml"), catalog).unwrap();
         let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
-        let alone = Self { cluster, folder, partitions: partitions.to_string() };
+        let alone = Self { cluster, folder, partitions: partitions.to_string(), keeps: false };
         let made = Command::new(assert_cmd::cargo::cargo_bin("streamgauge"))
             .current_dir(alone.path())
             .env("STREAMGAUGE__KAFKA__BROKERS", alone.cluster.bootstrap())
@@ -34,6 +35,11 @@ impl Alone {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Some(alone)
+    }
+
+    /// Its processes keep local checkpoints.
+    pub fn keeping(self) -> Self {
+        Self { keeps: true, ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -52,6 +58,7 @@ impl Alone {
         let settings = [
             ("STREAMGAUGE__PARTITIONS", self.partitions.as_str()),
             ("STREAMGAUGE__TELEMETRY__LISTEN", listen),
+            ("STREAMGAUGE__KAFKA__LOCAL_CHECKPOINTS", if self.keeps { "true" } else { "false" }),
         ];
         let arguments = ["--catalog", "catalog.toml"];
         if listen.ends_with(":0") {

@@ -72,6 +72,7 @@ fn refuse(stage: &Stage<'_>, count: u64) {
         read_catalog: Arc::new(read_catalog),
         stages: vec![kafka::Stage::Ingest],
         warehouse: None,
+        local: None,
     };
     let mut running = Running::start(&plan).unwrap();
     stage.expect_until("every record is read", || running.stats()[0].snapshot().records_in >= count);

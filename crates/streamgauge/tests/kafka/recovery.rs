@@ -67,7 +67,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_restart_after_a_clean_stop_reads_only_the_tail_of_its_changelogs() {
-    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())) else { return };
+    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())).map(Alone::keeping) else { return };
     let wanted = told(&alone);
     let (from_copy, from_changelog, records) = again(&alone, wanted);
     assert_eq!((from_copy, from_changelog), (TASKS, 0.0));
@@ -84,7 +84,7 @@ fn a_restart_after_a_clean_stop_reads_only_the_tail_of_its_changelogs() {
 
 #[test]
 fn a_copy_that_was_put_back_is_brought_up_by_the_tail_and_a_damaged_one_is_made_anew() {
-    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())) else { return };
+    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())).map(Alone::keeping) else { return };
     let before = told(&alone);
     let backup = alone.path().join("backup");
     copy_folder(&copies(&alone), &backup);
@@ -112,7 +112,7 @@ fn a_copy_that_was_put_back_is_brought_up_by_the_tail_and_a_damaged_one_is_made_
 
 #[test]
 fn a_disk_that_is_full_or_cannot_be_written_leaves_the_run_as_it_would_be_without() {
-    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())) else { return };
+    let Some(alone) = Alone::new(PARTITIONS, &catalog_toml(&options())).map(Alone::keeping) else { return };
     // A file where the folder would be.
     std::fs::write(copies(&alone), "").unwrap();
     let wanted = told(&alone);
@@ -247,7 +247,8 @@ fn a_standby_takes_tasks_over_by_the_tail_of_their_changelogs() {
 #[test]
 fn a_named_process_that_restarts_moves_no_partition_and_one_name_has_one_process() {
     let Some(alone) = Alone::new(3, &catalog_toml(&options())) else { return };
-    let named = |name| [("STREAMGAUGE__KAFKA__INSTANCE", name)];
+    let named =
+        |name| [("STREAMGAUGE__KAFKA__INSTANCE", name), ("STREAMGAUGE__KAFKA__STATIC_MEMBERSHIP", "true")];
     let Pair { one, other } = pair(&alone, [&named("one"), &named("other")]);
     let moves =
         |run: &Run| std::fs::read_to_string(&run.log).unwrap().matches("\"message\":\"assigned\"").count();

@@ -44,7 +44,7 @@ fn measure_case(measure: &Measure, partitions: u32) {
         (1e6, Options { services: 50, teams: 8, days: 230, ..Options::default() }),
         (1e3, Options { services: 5, teams: 2, days: 10, ..Options::default() }),
     );
-    let Some(alone) = Alone::new(partitions, &catalog_toml(&options)) else { return };
+    let Some(alone) = Alone::new(partitions, &catalog_toml(&options)).map(Alone::keeping) else { return };
     let run = alone.start();
     let sent = alone.send(generate(&options));
     let metrics = run.wait_until_loaded(PATIENCE, sent);
