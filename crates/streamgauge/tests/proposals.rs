@@ -25,7 +25,7 @@ fn events() -> String {
         );
         event(id, "deployment", owner, &body)
     };
-    let incident = r#"{"incident_id":"i1","state":"triggered","severity":"sev2"}"#;
+    let incident = r#"{"incident_id":"i1","state":"open","severity":"sev2"}"#;
     [
         deployment("d1", r#""service":"argocd:checkout-prod""#, "production"),
         deployment("d2", r#""service":"argocd:cart""#, "production"),
