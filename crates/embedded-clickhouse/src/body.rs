@@ -69,6 +69,27 @@ impl Source {
     /// # Errors
     /// As [`Source::next`], a body beyond the limit, and a file that can't be written.
     pub async fn store(mut self, begin: &[u8], file: &SpoolFile) -> Result<(), EngineError> {
+        let stored = self.write(begin, file).await;
+        if stored.is_err() {
+            self.pass_over().await;
+        }
+        stored
+    }
+
+    /// Reads what still comes, up to as much as an insert may have: a client that is cut off while it sends does not hear
+    /// why.
+    async fn pass_over(&mut self) {
+        let mut left = MAX_INSERT_BODY;
+        while let Some(Ok(frame)) = self.body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            left = left.saturating_sub(length);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn write(&mut self, begin: &[u8], file: &SpoolFile) -> Result<(), EngineError> {
         let io = |e: io::Error| EngineError::io("cannot write", file.path(), e);
         let target = tokio::fs::File::create_new(file.path()).await.map_err(io)?;
         let mut target = tokio::io::BufWriter::with_capacity(1 << 18, target);
