@@ -76,7 +76,7 @@ pub const FAULTS: &[Fault] = &[
         "Each broker in turn is stopped and started again.",
         Play::Kafka(brokers::bounced),
     ),
-    selected(
+    fault(
         "coordinator-killed",
         "The broker that coordinates the transactions of a task, or a stage's group, is killed (SIGKILL), and started \
          again once others coordinate.",
@@ -119,7 +119,7 @@ pub const FAULTS: &[Fault] = &[
         "ClickHouse refuses inserts of one table, because it has too many parts and does not merge.",
         Play::Kafka(clickhouse::parts),
     ),
-    selected(
+    fault(
         "overload",
         "Records come at least ten times faster (in the selection three times) than ClickHouse takes their rows: lag is \
          reported and drains, memory stays below 1 GiB, and the groups move nothing.",
