@@ -6,6 +6,8 @@ use std::path::Path;
 /// What to do.
 const REMEDY: &str =
     "the disk is full (make room and give the same command again: nothing is lost or counted twice)";
+/// The name of ClickHouse's error 243: an insert or a merge cannot reserve the room that it may need.
+const ENGINE_SAYS: &str = "(NOT_ENOUGH_SPACE)";
 /// What a disk that is not full takes.
 const PROBE_BYTES: usize = 1024 * 1024;
 
@@ -21,8 +23,10 @@ pub fn full() -> anyhow::Error {
 
 /// An error of something that writes to a folder: named, where the disk has no room right now.
 pub fn named(folder: &Path, error: anyhow::Error) -> anyhow::Error {
-    let already = error.chain().any(|cause| cause.to_string() == REMEDY);
-    if !already && has_no_room(folder) { error.context(REMEDY) } else { error }
+    let says = |text: &str| error.chain().any(|cause| cause.to_string().contains(text));
+    // ClickHouse asks for more than one file takes: there may be room for that.
+    let is_full = || says(ENGINE_SAYS) || has_no_room(folder);
+    if !says(REMEDY) && is_full() { error.context(REMEDY) } else { error }
 }
 
 /// Whether the disk of a folder has no room, found by writing to it.
