@@ -122,7 +122,7 @@ fn a_generation_is_promoted_at_one_moment_while_others_read_and_can_be_promoted_
 
 #[test]
 fn a_promotion_that_is_cut_off_anywhere_shows_one_generation_and_goes_on() {
-    with_database("cut_off", |warehouse| async move {
+    with_database("promotion_cut_off", |warehouse| async move {
         two(&warehouse).await;
         let of = generations(&warehouse);
         let all = of.statements(0, Generation::FIRST, SECOND);
