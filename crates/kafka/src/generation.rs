@@ -32,15 +32,29 @@ pub struct Shortened {
 /// # Errors
 /// When no broker answers.
 pub fn inputs(settings: &KafkaSettings, stage: Stage) -> Result<BTreeMap<String, u32>, Error> {
-    let topics = &settings.topics;
     let mut there = Admin::new(settings)?.partitions()?;
-    there.retain(|topic, _| match stage {
-        Stage::Ingest => settings.source_of(topic).is_some(),
-        Stage::Correlate => *topic == topics.events || *topic == topics.messages,
-        Stage::Aggregate => *topic == topics.contributions,
-        Stage::Load => [&topics.facts, &topics.metrics, &topics.events].contains(&topic),
-    });
+    there.retain(|topic, _| reads(settings, stage, topic));
     Ok(there)
+}
+
+/// Whether a stage reads a topic.
+fn reads(settings: &KafkaSettings, stage: Stage, topic: &str) -> bool {
+    let topics = &settings.topics;
+    match stage {
+        Stage::Ingest => settings.source_of(topic).is_some(),
+        Stage::Correlate => topic == topics.events || topic == topics.messages,
+        Stage::Aggregate => topic == topics.contributions,
+        Stage::Load => [&topics.facts, &topics.metrics, &topics.events].into_iter().any(|read| read == topic),
+    }
+}
+
+/// Each partition of these topics.
+fn places<'a>(
+    topics: impl IntoIterator<Item = (&'a String, &'a u32)>,
+) -> impl Iterator<Item = (&'a str, i32)> {
+    topics.into_iter().flat_map(|(topic, partitions)| {
+        (0..i32::try_from(*partitions).unwrap_or(i32::MAX)).map(move |partition| (topic.as_str(), partition))
+    })
 }
 
 /// The partitions of raw records of which older records are gone.
@@ -50,38 +64,38 @@ pub fn inputs(settings: &KafkaSettings, stage: Stage) -> Result<BTreeMap<String,
 pub fn shortened(settings: &KafkaSettings) -> Result<Vec<Shortened>, Error> {
     let consumer: BaseConsumer =
         client::reader(settings).create().map_err(Error::client("a consumer of raw records"))?;
+    let mut raw = inputs(settings, Stage::Ingest)?;
+    raw.retain(|topic, _| Some(topic) != settings.topics.archive().as_ref());
     let mut found = Vec::new();
-    for (topic, partitions) in inputs(settings, Stage::Ingest)? {
-        if Some(&topic) == settings.topics.archive().as_ref() {
-            continue;
-        }
-        for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-            let (begins_at, _) = consumer
-                .fetch_watermarks(&topic, partition, ANSWER_WITHIN)
-                .map_err(|error| unread(&topic, &error))?;
-            if begins_at > 0 {
-                found.push(Shortened { topic: topic.clone(), partition, begins_at });
-            }
+    for (topic, partition) in places(&raw) {
+        let (begins_at, _) = consumer
+            .fetch_watermarks(topic, partition, ANSWER_WITHIN)
+            .map_err(|error| unread(topic, &error))?;
+        if begins_at > 0 {
+            found.push(Shortened { topic: topic.to_owned(), partition, begins_at });
         }
     }
     Ok(found)
 }
 
-/// How many records wait for a stage that its group has not processed: at most, because records that end
+/// How many records wait for each stage that its group has not processed: at most, because records that end
 /// transactions are counted with them; 0 only when none waits.
 ///
 /// # Errors
-/// When the brokers do not answer, or this user may not see the group.
-pub fn waiting(settings: &KafkaSettings, stage: Stage) -> Result<u64, Error> {
+/// When the brokers do not answer, or this user may not see a group.
+pub fn waiting(settings: &KafkaSettings) -> Result<Vec<(Stage, u64)>, Error> {
+    let there = Admin::new(settings)?.partitions()?;
+    Stage::ALL.iter().map(|stage| Ok((*stage, waiting_for(settings, *stage, &there)?))).collect()
+}
+
+fn waiting_for(settings: &KafkaSettings, stage: Stage, there: &BTreeMap<String, u32>) -> Result<u64, Error> {
     let mut config = client::member(settings, stage);
     config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "5");
     let consumer: BaseConsumer<Ear> =
         config.create_with_context(Ear::default()).map_err(Error::client("a consumer of a stage's input"))?;
     let mut list = TopicPartitionList::new();
-    for (topic, partitions) in inputs(settings, stage)? {
-        for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-            list.add_partition(&topic, partition);
-        }
+    for (topic, partition) in places(there.iter().filter(|(topic, _)| reads(settings, stage, topic))) {
+        list.add_partition(topic, partition);
     }
     let group = settings.topics.group(stage);
     let committed = consumer

@@ -155,13 +155,18 @@ fn keep_running(
         stats.set_status(Status::Failing(reason));
         stats.trouble(Trouble::Brokers, None);
         stats.trouble(Trouble::Transactions, None);
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(LOOK_EVERY);
-        }
+        wait(pause, stop);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     stats.set_status(Status::Stopped);
+}
+
+/// Waits for so long, or until it is to end.
+pub(crate) fn wait(time: Duration, stop: &AtomicBool) {
+    let until = Instant::now() + time;
+    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Says so when a stage's thread ends before it was stopped.

@@ -7,7 +7,7 @@ use crate::client;
 use crate::error::Error;
 use crate::local::{Delta, Keeper, LocalCheckpoints, Mark, mark_of, name_of};
 use crate::log::Reader;
-use crate::run::tasks;
+use crate::run::{tasks, wait};
 use crate::settings::KafkaSettings;
 use model::Timestamp;
 use model::table::ChangelogEntry;
@@ -34,10 +34,7 @@ pub fn follow(settings: &KafkaSettings, changelogs: &[String], keeper: &Keeper, 
             Ok(()) => return,
             Err(error) => {
                 tracing::warn!(%error, "the standby waits");
-                let until = Instant::now() + PAUSE;
-                while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(100));
-                }
+                wait(PAUSE, stop);
             }
         }
     }

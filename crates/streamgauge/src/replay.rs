@@ -4,19 +4,21 @@
 //! started with `run` helps. Neither the generation that is read nor those who read it notice anything of it before
 //! `replay promote`, which moves all views at one moment.
 
+use crate::background::Background;
 use crate::cli;
 use crate::clickhouse::ClickHouse;
 use crate::config::Settings;
 use crate::config::connections::ClickHouseServer;
+use crate::durable::pause;
 use crate::failure::{DONE, wrong};
 use crate::import::now;
 use crate::kafka_run;
 use crate::output::{Align, Cell, Format, Table};
+use crate::topics::make_missing;
 use anyhow::Context;
-use kafka::admin::{Admin, Standing};
+use kafka::admin::Admin;
 use kafka::generation::{inputs, shortened, waiting};
 use kafka::raw::RawSender;
-use kafka::topics::TopicSpec;
 use kafka::{KafkaSettings, Stage, Topics};
 use model::raw::{Origin, RawRecord};
 use model::{Generation, Text};
@@ -154,7 +156,7 @@ impl<'a> Place<'a> {
             tell(format_args!("{count} archived events are read beside the raw records"));
         }
         let arrived = Arc::new(AtomicBool::new(false));
-        let watch = Watch::start(self.brokers.clone(), quiet, arrived.clone())?;
+        let watch = watch(self.brokers.clone(), quiet, arrived.clone())?;
         let once = command.once;
         let ended = kafka_run::run_until(Stage::ALL.to_vec(), settings, self.brokers, || {
             once && arrived.load(Ordering::Relaxed)
@@ -180,17 +182,7 @@ impl<'a> Place<'a> {
         specs.retain(|spec| own.contains(&spec.name));
         let admin = Admin::new(self.brokers)?;
         let standing = admin.standing(&specs)?;
-        let missing: Vec<&TopicSpec> = specs
-            .iter()
-            .zip(&standing)
-            .filter(|(_, standing)| **standing == Standing::Missing)
-            .map(|(spec, _)| spec)
-            .collect();
-        if !missing.is_empty() {
-            let most = i32::try_from(admin.brokers()?).unwrap_or(1);
-            admin.create(&missing, replication.unwrap_or(most.min(3)))?;
-        }
-        Ok(())
+        make_missing(&admin, &specs, &standing, replication)
     }
 
     /// Sends the events that the views show to the topic that this generation alone reads. Those that the raw records
@@ -236,7 +228,7 @@ impl<'a> Place<'a> {
             let waits = if inputs(&brokers, Stage::Correlate)?.is_empty() {
                 Cell::none()
             } else {
-                Cell::count(waiting_of(&brokers)?.iter().map(|(_, count)| count).sum())
+                Cell::count(waiting(&brokers)?.iter().map(|(_, count)| count).sum())
             };
             table.row(vec![
                 Cell::count(u64::from(known.generation.number())),
@@ -254,7 +246,7 @@ impl<'a> Place<'a> {
         let generation = self.generation();
         if !behind
             && let Some((stage, count)) =
-                waiting_of(self.brokers)?.into_iter().find(|(_, count)| *count > FAR_BEHIND)
+                waiting(self.brokers)?.into_iter().find(|(_, count)| *count > FAR_BEHIND)
         {
             return Err(wrong(format!(
                 "generation {generation} is behind: {count} records wait for {stage}; let `streamgauge replay` catch up, or \
@@ -292,56 +284,28 @@ impl<'a> Place<'a> {
     }
 }
 
-/// How many records wait for each stage.
-fn waiting_of(brokers: &KafkaSettings) -> anyhow::Result<Vec<(Stage, u64)>> {
-    Stage::ALL.iter().map(|stage| Ok((*stage, waiting(brokers, *stage)?))).collect()
-}
-
-/// Looks how far a generation is, beside the run, until it is dropped.
-struct Watch {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Watch {
-    fn start(brokers: KafkaSettings, quiet: bool, arrived: Arc<AtomicBool>) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("replay".to_owned())
-            .spawn(move || {
-                let mut progress = Progress::default();
-                while !told.load(Ordering::Relaxed) {
-                    match waiting_of(&brokers) {
-                        Ok(waits) => {
-                            if progress.arrives(&waits, Instant::now()) {
-                                arrived.store(true, Ordering::Relaxed);
-                            }
-                            if !quiet {
-                                say(&waits);
-                            }
-                        }
-                        // What is wrong with the brokers is said by the stages.
-                        Err(error) => tracing::debug!("how far the replay is: {error:#}"),
+/// Looks how far a generation is, beside the run; says so in `arrived` once it has caught up.
+fn watch(brokers: KafkaSettings, quiet: bool, arrived: Arc<AtomicBool>) -> std::io::Result<Background> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    Background::start("replay", stop, move || {
+        let mut progress = Progress::default();
+        while !told.load(Ordering::Relaxed) {
+            match waiting(&brokers) {
+                Ok(waits) => {
+                    if progress.arrives(&waits, Instant::now()) {
+                        arrived.store(true, Ordering::Relaxed);
                     }
-                    let until = Instant::now() + LOOK_EVERY;
-                    while Instant::now() < until && !told.load(Ordering::Relaxed) {
-                        std::thread::sleep(Duration::from_millis(100));
+                    if !quiet {
+                        say(&waits);
                     }
                 }
-            })
-            .context("no thread can be started")?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+                // What is wrong with the brokers is said by the stages.
+                Err(error) => tracing::debug!("how far the replay is: {error:#}"),
+            }
+            pause(LOOK_EVERY, &told);
         }
-    }
+    })
 }
 
 fn say(waits: &[(Stage, u64)]) {

@@ -31,15 +31,8 @@ pub fn run(
     specs.retain(|spec| !brokers.mapped.contains_key(&spec.name));
     let admin = Admin::new(brokers)?;
     let standing = admin.standing(&specs)?;
-    let missing: Vec<&TopicSpec> = specs
-        .iter()
-        .zip(&standing)
-        .filter(|(_, standing)| **standing == Standing::Missing)
-        .map(|(spec, _)| spec)
-        .collect();
-    if !command.dry_run && !missing.is_empty() {
-        let most = i32::try_from(admin.brokers()?).unwrap_or(1);
-        admin.create(&missing, command.replication.unwrap_or(most.min(3)))?;
+    if !command.dry_run {
+        make_missing(&admin, &specs, &standing, command.replication)?;
     }
     let columns = [
         ("topic", Align::Left),
@@ -72,6 +65,29 @@ pub fn run(
     }
     table.write(format, out)?;
     Ok(if differ { WRONG } else { DONE })
+}
+
+/// Makes those that are missing, by default with three copies of each record, or as many as there are brokers.
+///
+/// # Errors
+/// Brokers that do not answer or refuse.
+pub fn make_missing(
+    admin: &Admin,
+    specs: &[TopicSpec],
+    standing: &[Standing],
+    replication: Option<i32>,
+) -> anyhow::Result<()> {
+    let missing: Vec<&TopicSpec> = specs
+        .iter()
+        .zip(standing)
+        .filter(|(_, standing)| **standing == Standing::Missing)
+        .map(|(spec, _)| spec)
+        .collect();
+    if !missing.is_empty() {
+        let most = i32::try_from(admin.brokers()?).unwrap_or(1);
+        admin.create(&missing, replication.unwrap_or(most.min(3)))?;
+    }
+    Ok(())
 }
 
 /// The rights that a user needs: a table of who needs which, and below it, for people, the commands that give them.

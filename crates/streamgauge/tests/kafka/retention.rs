@@ -37,9 +37,11 @@ fn a_stage_whose_input_was_deleted_before_it_was_read_stops_and_says_so_instead_
     stage.send(rest);
     let settings = stage.settings();
     let facts = settings.topics.facts.clone();
-    let waits = || kafka::generation::waiting(&settings, kafka::Stage::Load).unwrap();
-    let quiet = || kafka::generation::waiting(&settings, kafka::Stage::Correlate).unwrap() == 0;
-    stage.expect_until("facts wait", || waits() > 100 && quiet());
+    stage.expect_until("facts wait", || {
+        let waiting = kafka::generation::waiting(&settings).unwrap();
+        let of = |wanted| waiting.iter().find(|(stage, _)| *stage == wanted).unwrap().1;
+        of(kafka::Stage::Load) > 100 && of(kafka::Stage::Correlate) == 0
+    });
     stage.stop("without_load");
 
     delete_records(&settings, &[(&facts, 1)]);
