@@ -9,7 +9,7 @@ mod measure;
 mod process;
 
 use anyhow::Result;
-use process::{CI, cargo, cargo_test, note, replace_with, run};
+use process::{CI, beside, cargo, cargo_test, note, replace_with, run};
 use std::process::ExitCode;
 
 /// A command: its name, what it takes, what it does, and the function that does it.
@@ -131,14 +131,11 @@ fn help() -> ExitCode {
 
 /// Becomes the demo, so that Ctrl-C and the exit code are the binary's own.
 fn demo(args: &[String]) -> Result<ExitCode> {
-    engine::fetch()?;
-    note("building streamgauge (release)");
-    run(cargo(&["build", "--release", "--package", "streamgauge"]).args(locked()))?;
+    note("building streamgauge for a look; for your own data: cargo build --release");
+    let mut build = cargo(&["build", "--package", "streamgauge"]);
+    beside(build.args(locked()), engine::fetch)?;
     replace_with(
-        cargo(&["run", "--quiet", "--release", "--package", "streamgauge"])
-            .args(locked())
-            .args(["--", "demo"])
-            .args(args),
+        cargo(&["run", "--quiet", "--package", "streamgauge"]).args(locked()).args(["--", "demo"]).args(args),
     )
 }
 

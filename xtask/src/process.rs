@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::OnceLock;
 
 /// Set by build machines.
 pub const CI: &str = "CI";
@@ -30,11 +31,37 @@ pub fn program(name: &str) -> Command {
     command
 }
 
-/// The cargo that started this program.
+/// The cargo that started this program. What it compiles for Kafka finds OpenSSL, or builds it.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    command.args(args);
+    let (subcommand, rest) = args.split_at(args.len().min(1));
+    command.args(subcommand);
+    if matches!(subcommand, ["build" | "clippy" | "doc" | "run" | "test"]) && !has_openssl() {
+        command.args(["--features", "kafka/openssl-vendored"]);
+    }
+    command.args(rest);
     command
+}
+
+/// Whether OpenSSL's headers are installed, or where they are is said.
+fn has_openssl() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let finds = |command: &mut Command| {
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
+        };
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let found = std::env::var_os("OPENSSL_DIR").is_some()
+            || finds(program("pkg-config").args(["--exists", "openssl"]))
+            || finds(program(&compiler).args(["-E", "-include", "openssl/ssl.h", "-x", "c", "/dev/null"]));
+        if !found {
+            note(
+                "OpenSSL's headers are not installed: it is built along, which takes two minutes more, once",
+            );
+        }
+        found
+    })
 }
 
 /// `cargo test` of one test binary. Of the whole workspace, as a plain run of the tests is: a package alone resolves
@@ -55,6 +82,24 @@ pub fn typed(command: &Command) -> String {
 /// Runs a command to its end; anything but success is an error that says how to repeat it.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", typed(command)))?;
+    succeeded(command, status)
+}
+
+/// Runs a command while something else is done, which stops it when it fails.
+pub fn beside<T>(command: &mut Command, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", typed(command)))?;
+    let done = work();
+    if done.is_err() {
+        // It may have ended by itself.
+        let _ = child.kill();
+    }
+    let status = child.wait().with_context(|| format!("lost `{}`", typed(command)))?;
+    let done = done?;
+    succeeded(command, status)?;
+    Ok(done)
+}
+
+fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` failed ({status})", typed(command));
     }

@@ -55,25 +55,9 @@ impl Server {
         let listener = TcpListener::bind(listen).await;
         let bound = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
         let (listener, address) = bound.map_err(|source| ServerError { address: listen, source })?;
-        let routes = Router::new()
-            .route("/", get(handler::query).post(handler::query))
-            .route("/query", get(handler::query).post(handler::query))
-            .route("/ping", get(handler::ping))
-            .route("/replicas_status", get(handler::ping))
-            .fallback(handler::unknown)
-            // Bodies have limits of their own, which are those of statements and inserts.
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Context::new(engine, address.ip().is_loopback()))
-            .merge(extra);
+        let routes = routes(engine, address.ip().is_loopback()).merge(extra);
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
-            let _ = stopped.await;
-        });
-        let task = tokio::spawn(async move {
-            if let Err(error) = serving.into_future().await {
-                tracing::error!(%error, "the ClickHouse interface ended");
-            }
-        });
+        let task = serve(listener, routes, stopped);
         Ok(Server { address, stop: Some(stop), task })
     }
 
@@ -94,4 +78,30 @@ impl Server {
             self.task.abort();
         }
     }
+}
+
+// Both are functions of their own so that they are compiled once, in this crate: what an `async fn` does is compiled
+// again in each crate that awaits it.
+
+fn routes(engine: Engine, is_loopback: bool) -> Router {
+    Router::new()
+        .route("/", get(handler::query).post(handler::query))
+        .route("/query", get(handler::query).post(handler::query))
+        .route("/ping", get(handler::ping))
+        .route("/replicas_status", get(handler::ping))
+        .fallback(handler::unknown)
+        // Bodies have limits of their own, which are those of statements and inserts.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Context::new(engine, is_loopback))
+}
+
+fn serve(listener: TcpListener, routes: Router, stopped: oneshot::Receiver<()>) -> JoinHandle<()> {
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    tokio::spawn(async move {
+        if let Err(error) = serving.into_future().await {
+            tracing::error!(%error, "the ClickHouse interface ended");
+        }
+    })
 }

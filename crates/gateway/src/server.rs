@@ -74,7 +74,7 @@ impl Gateway {
         let shared = Arc::new(Shared::new(settings, log, pages, fetch));
         let stats = shared.stats.clone();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, shared, settings.connections, stopped));
+        let task = spawn(listener, shared, settings.connections, stopped);
         Ok(Self { address, stats, stop, task })
     }
 
@@ -100,6 +100,16 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Compiled once, in this crate: what an `async fn` does is compiled again in each crate that awaits it.
+fn spawn(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: usize,
+    stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(accept(listener, shared, connections, stopped))
 }
 
 /// Listens with a queue that a burst of connections fits into.

@@ -3,11 +3,11 @@
 use crate::client;
 use crate::connection;
 use crate::error::Error;
+use crate::log::Reader;
 use crate::member::ANSWER_WITHIN;
 use crate::settings::KafkaSettings;
 use crate::topics::{Stage, TopicSpec};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Difference {
 
 /// Asks and changes a cluster.
 pub struct Admin {
-    client: AdminClient<DefaultClientContext>,
+    client: AdminClient<Reader>,
     runtime: tokio::runtime::Runtime,
     settings: KafkaSettings,
 }
@@ -71,7 +71,9 @@ impl Admin {
             .enable_all()
             .build()
             .map_err(|error| Error::Client { what: "a runtime", reason: error.to_string() })?;
-        let client = client::admin(settings).create().map_err(Error::client("an admin client"))?;
+        let client = client::admin(settings)
+            .create_with_context(Reader { of: "administration".to_owned() })
+            .map_err(Error::client("an admin client"))?;
         Ok(Self { client, runtime, settings: settings.clone() })
     }
 

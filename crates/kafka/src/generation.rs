@@ -4,6 +4,7 @@ use crate::admin::Admin;
 use crate::client;
 use crate::connection::Ear;
 use crate::error::Error;
+use crate::log::Reader;
 use crate::member::ANSWER_WITHIN;
 use crate::settings::KafkaSettings;
 use crate::topics::Stage;
@@ -62,8 +63,9 @@ fn places<'a>(
 /// # Errors
 /// When the brokers do not answer.
 pub fn shortened(settings: &KafkaSettings) -> Result<Vec<Shortened>, Error> {
-    let consumer: BaseConsumer =
-        client::reader(settings).create().map_err(Error::client("a consumer of raw records"))?;
+    let consumer: BaseConsumer<Reader> = client::reader(settings)
+        .create_with_context(Reader { of: "raw records".to_owned() })
+        .map_err(Error::client("a consumer of raw records"))?;
     let mut raw = inputs(settings, Stage::Ingest)?;
     raw.retain(|topic, _| Some(topic) != settings.topics.archive().as_ref());
     let mut found = Vec::new();

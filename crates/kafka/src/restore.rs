@@ -450,8 +450,9 @@ pub fn read(
 /// # Errors
 /// When the broker does not answer in time.
 pub fn end(settings: &KafkaSettings, topic: &str, partition: u32, name: &str) -> Result<i64, Error> {
-    let consumer: BaseConsumer =
-        client::reader(settings).create().map_err(Error::client("the consumer of a changelog"))?;
+    let consumer: BaseConsumer<Reader> = client::reader(settings)
+        .create_with_context(Reader { of: name.to_owned() })
+        .map_err(Error::client("the consumer of a changelog"))?;
     let partition = i32::try_from(partition).unwrap_or(i32::MAX);
     let watermarks = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
     watermarks.map(|(_, end)| end).map_err(|error| Error::RestoreStuck {

@@ -1,9 +1,14 @@
 //! What can go wrong between here and ClickHouse.
 
 use model::Generation;
+use std::pin::Pin;
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an operation comes to. Boxed, so that it is compiled once, in this crate: what an `async fn` does is compiled
+/// again in each crate that awaits it, with the rows and the HTTP client of all that it calls.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// What can go wrong between here and ClickHouse.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@
 //!
 //! A crash in between leaves views of which each shows what `promotions` names; the same command again goes on.
 
-use crate::error::{Error, Result};
+use crate::error::{Answer, Error, Result};
 use crate::migrate::{dry_run, is_unknown, pending};
 use crate::schema::{Kind, objects};
 use crate::target::{Database, Target};
@@ -66,55 +66,61 @@ impl<'a> Generations<'a> {
     }
 
     /// The last promotion's number and its generation; 0 and the first where there is none.
-    async fn pointer(&self) -> Result<(u64, Generation)> {
-        let query = format!(
-            "SELECT promotion, generation FROM {}.promotions ORDER BY promotion DESC, promoted_at DESC LIMIT 1",
-            self.base
-        );
-        match self.client.query(&query).fetch_optional::<Pointer>().await {
-            Ok(row) => Ok(row.map_or((0, Generation::FIRST), |row| {
-                (row.promotion, Generation::new(row.generation).unwrap_or_default())
-            })),
-            Err(error) if is_unknown(&error) => Ok((0, Generation::FIRST)),
-            Err(error) => Err(error.into()),
-        }
+    fn pointer(&self) -> Answer<'_, (u64, Generation)> {
+        Box::pin(async move {
+            let query = format!(
+                "SELECT promotion, generation FROM {}.promotions ORDER BY promotion DESC, promoted_at DESC LIMIT 1",
+                self.base
+            );
+            match self.client.query(&query).fetch_optional::<Pointer>().await {
+                Ok(row) => Ok(row.map_or((0, Generation::FIRST), |row| {
+                    (row.promotion, Generation::new(row.generation).unwrap_or_default())
+                })),
+                Err(error) if is_unknown(&error) => Ok((0, Generation::FIRST)),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 
     /// Every generation that has a database, in order.
     ///
     /// # Errors
     /// [`Error::Query`].
-    pub async fn known(&self) -> Result<Vec<Known>> {
-        let live = self.live().await?;
-        let prefix = format!("{}_g", self.base);
-        let names: Vec<String> = self
-            .client
-            .query("SELECT name FROM system.databases WHERE name = ? OR startsWith(name, ?)")
-            .bind(self.base.as_str())
-            .bind(&prefix)
-            .fetch_all()
-            .await?;
-        let mut generations: Vec<Generation> = names
-            .iter()
-            .filter_map(|name| match name.strip_prefix(&prefix) {
-                Some(number) => number.parse().ok().and_then(Generation::new).filter(|one| !one.is_first()),
-                None => Some(Generation::FIRST),
-            })
-            .collect();
-        generations.sort_unstable();
-        let mut known = Vec::new();
-        for generation in generations {
-            let database = self.base.of(generation);
-            let query =
-                format!("SELECT value FROM {database}.definitions_rows FINAL WHERE key = 'definition'");
-            let definition = match self.client.query(&query).fetch_optional::<String>().await {
-                Ok(definition) => definition,
-                Err(error) if is_unknown(&error) => None,
-                Err(error) => return Err(error.into()),
-            };
-            known.push(Known { generation, database, definition, live: generation == live });
-        }
-        Ok(known)
+    pub fn known(&self) -> Answer<'_, Vec<Known>> {
+        Box::pin(async move {
+            let live = self.live().await?;
+            let prefix = format!("{}_g", self.base);
+            let names: Vec<String> = self
+                .client
+                .query("SELECT name FROM system.databases WHERE name = ? OR startsWith(name, ?)")
+                .bind(self.base.as_str())
+                .bind(&prefix)
+                .fetch_all()
+                .await?;
+            let mut generations: Vec<Generation> = names
+                .iter()
+                .filter_map(|name| match name.strip_prefix(&prefix) {
+                    Some(number) => {
+                        number.parse().ok().and_then(Generation::new).filter(|one| !one.is_first())
+                    }
+                    None => Some(Generation::FIRST),
+                })
+                .collect();
+            generations.sort_unstable();
+            let mut known = Vec::new();
+            for generation in generations {
+                let database = self.base.of(generation);
+                let query =
+                    format!("SELECT value FROM {database}.definitions_rows FINAL WHERE key = 'definition'");
+                let definition = match self.client.query(&query).fetch_optional::<String>().await {
+                    Ok(definition) => definition,
+                    Err(error) if is_unknown(&error) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                known.push(Known { generation, database, definition, live: generation == live });
+            }
+            Ok(known)
+        })
     }
 
     /// Makes the views show a generation, from one moment on.
@@ -211,9 +217,11 @@ impl<'a> Generations<'a> {
             .collect()
     }
 
-    async fn run(&self, sql: &str) -> Result<()> {
-        tracing::debug!(sql, "generations");
-        Ok(self.client.query_raw(sql).execute().await?)
+    fn run<'s>(&'s self, sql: &'s str) -> Answer<'s, ()> {
+        Box::pin(async move {
+            tracing::debug!(sql, "generations");
+            Ok(self.client.query_raw(sql).execute().await?)
+        })
     }
 }
 

@@ -21,7 +21,7 @@ pub mod target;
 mod template;
 
 pub use clickhouse::{Client, Compression};
-pub use error::{Error, Result};
+pub use error::{Answer, Error, Result};
 pub use generation::Generations;
 pub use grants::grants;
 use https::Https;

@@ -3,7 +3,7 @@
 //! Rows are absolute, keyed, and carry a version: `ReplacingMergeTree(rev, is_deleted)` keeps the greatest, so
 //! that an insert that was applied and not acknowledged can be sent again. No token is relied upon.
 
-use crate::error::Result;
+use crate::error::{Answer, Result};
 use crate::insert::Inserter;
 use crate::rows::Stamp;
 use crate::tables::Tables;
@@ -116,11 +116,13 @@ impl Loader {
         }
     }
 
-    async fn insert(&mut self, all: bool) -> Result<LoadReport> {
-        let report = self.tables.insert(&self.inserter, all).await;
-        if report.is_err() {
-            self.clear();
-        }
-        report
+    fn insert(&mut self, all: bool) -> Answer<'_, LoadReport> {
+        Box::pin(async move {
+            let report = self.tables.insert(&self.inserter, all).await;
+            if report.is_err() {
+                self.clear();
+            }
+            report
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Migrations: numbered templates, each run once and recorded with its checksum.
 
-use crate::error::{Error, Result};
+use crate::error::{Answer, Error, Result};
 use crate::generation::Generations;
 use crate::retry::code;
 use crate::target::{Database, Target};
@@ -116,44 +116,52 @@ pub async fn pending(client: &Client, database: &Database) -> Result<Vec<(u32, &
 /// # Errors
 /// [`Error::Newer`] and [`Error::Changed`] for a database of another program; [`Error::Migration`] with the
 /// statement that failed.
-pub async fn migrate(client: &Client, database: &Database, target: &Target) -> Result<MigrationReport> {
-    let missing = missing(&applied(client, database).await?, database)?;
-    let mut report = MigrationReport { applied: Vec::new(), version: newest() };
-    if missing.is_empty() {
-        return Ok(report);
-    }
-    let generations = Generations::new(client, database, target);
-    let live = generations.live().await?;
-    if !live.is_first() {
-        Box::pin(migrate(client, &database.of(live), target)).await?;
-    }
-    // A migration's views show the first generation: while a later one is read they are made below, pointing there.
-    let shows_first = |sql: &String| live.is_first() || !sql.starts_with("CREATE OR REPLACE VIEW ");
-    run(client, &BOOTSTRAP, render(BOOTSTRAP.template, database, target)).await?;
-    for migration in missing {
-        let statements = render(migration.template, database, target).into_iter().filter(shows_first);
-        run(client, migration, statements).await?;
-        if !live.is_first() {
-            generations.repoint().await?;
+pub fn migrate<'a>(
+    client: &'a Client,
+    database: &'a Database,
+    target: &'a Target,
+) -> Answer<'a, MigrationReport> {
+    Box::pin(async move {
+        let missing = missing(&applied(client, database).await?, database)?;
+        let mut report = MigrationReport { applied: Vec::new(), version: newest() };
+        if missing.is_empty() {
+            return Ok(report);
         }
-        run(client, migration, [migration.record(database)]).await?;
-        report.applied.push((migration.version, migration.name));
-    }
-    client.clear_cached_metadata().await;
-    Ok(report)
+        let generations = Generations::new(client, database, target);
+        let live = generations.live().await?;
+        if !live.is_first() {
+            migrate(client, &database.of(live), target).await?;
+        }
+        // A migration's views show the first generation: while a later one is read they are made below, pointing there.
+        let shows_first = |sql: &String| live.is_first() || !sql.starts_with("CREATE OR REPLACE VIEW ");
+        run(client, &BOOTSTRAP, render(BOOTSTRAP.template, database, target)).await?;
+        for migration in missing {
+            let statements = render(migration.template, database, target).into_iter().filter(shows_first);
+            run(client, migration, statements).await?;
+            if !live.is_first() {
+                generations.repoint().await?;
+            }
+            run(client, migration, [migration.record(database)]).await?;
+            report.applied.push((migration.version, migration.name));
+        }
+        client.clear_cached_metadata().await;
+        Ok(report)
+    })
 }
 
 /// ClickHouse's codes for a table and a database that do not exist.
 const UNKNOWN: [u32; 2] = [60, 81];
 
 /// What ran. Nothing, where there is no record of it.
-async fn applied(client: &Client, database: &Database) -> Result<Vec<Applied>> {
-    let query = format!("SELECT ?fields FROM {database}.schema_migrations FINAL ORDER BY version");
-    match client.query(&query).fetch_all().await {
-        Ok(applied) => Ok(applied),
-        Err(error) if is_unknown(&error) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
+fn applied<'a>(client: &'a Client, database: &'a Database) -> Answer<'a, Vec<Applied>> {
+    Box::pin(async move {
+        let query = format!("SELECT ?fields FROM {database}.schema_migrations FINAL ORDER BY version");
+        match client.query(&query).fetch_all().await {
+            Ok(applied) => Ok(applied),
+            Err(error) if is_unknown(&error) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    })
 }
 
 /// Whether a table or a database does not exist.

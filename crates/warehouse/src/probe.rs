@@ -1,7 +1,7 @@
 //! What a check asks ClickHouse: who answers, how much room there is, whether the tables are as the migrations made
 //! them, and whether a row that was acknowledged can be read.
 
-use crate::error::Result;
+use crate::error::Answer;
 use crate::insert::Inserter;
 use crate::loader::{Limits, LoadReport};
 use crate::rows::{DefinitionRow, Stamp, Stored};
@@ -58,19 +58,23 @@ pub struct Disk {
 ///
 /// # Errors
 /// [`crate::Error::Query`]: nobody, or one who refuses.
-pub async fn server(client: &Client) -> Result<Server> {
-    let query = "SELECT version() AS version, currentUser() AS user, toUInt64(getSetting('readonly')) AS readonly, \
+pub fn server(client: &Client) -> Answer<'_, Server> {
+    Box::pin(async move {
+        let query = "SELECT version() AS version, currentUser() AS user, toUInt64(getSetting('readonly')) AS readonly, \
                  toUnixTimestamp64Micro(now64(6)) AS now_us";
-    Ok(client.query(query).fetch_one().await?)
+        Ok(client.query(query).fetch_one().await?)
+    })
 }
 
 /// Asks for the server's disks.
 ///
 /// # Errors
 /// [`crate::Error::Query`]; also when the user may not read `system.disks`.
-pub async fn disks(client: &Client) -> Result<Vec<Disk>> {
-    let query = "SELECT name, free_space AS free, total_space AS total FROM system.disks ORDER BY name";
-    Ok(client.query(query).fetch_all().await?)
+pub fn disks(client: &Client) -> Answer<'_, Vec<Disk>> {
+    Box::pin(async move {
+        let query = "SELECT name, free_space AS free, total_space AS total FROM system.disks ORDER BY name";
+        Ok(client.query(query).fetch_all().await?)
+    })
 }
 
 /// What is not as the migrations made it.
@@ -102,36 +106,42 @@ struct FoundColumn {
 ///
 /// # Errors
 /// [`crate::Error::Query`].
-pub async fn differences(client: &Client, database: &Database, target: &Target) -> Result<Vec<Difference>> {
-    let tables: Vec<FoundTable> = client
-        .query("SELECT name, engine, sorting_key FROM system.tables WHERE database = ?")
-        .bind(database.as_str())
-        .fetch_all()
-        .await?;
-    let columns: Vec<FoundColumn> = client
+pub fn differences<'a>(
+    client: &'a Client,
+    database: &'a Database,
+    target: &'a Target,
+) -> Answer<'a, Vec<Difference>> {
+    Box::pin(async move {
+        let tables: Vec<FoundTable> = client
+            .query("SELECT name, engine, sorting_key FROM system.tables WHERE database = ?")
+            .bind(database.as_str())
+            .fetch_all()
+            .await?;
+        let columns: Vec<FoundColumn> = client
         .query("SELECT table AS object, name, type AS kind FROM system.columns WHERE database = ? ORDER BY table, position")
         .bind(database.as_str())
         .fetch_all()
         .await?;
-    let mut by_object: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for FoundColumn { object, name, kind } in columns {
-        by_object.entry(object).or_default().push((name, kind));
-    }
-    let mut found = Vec::new();
-    for object in objects(database, target) {
-        match tables.iter().find(|table| table.name == object.name) {
-            None => found.push(Difference {
-                object: object.name,
-                what: "is missing, or this user may not see it".to_owned(),
-                breaks: true,
-            }),
-            Some(table) => {
-                let columns = by_object.get(&object.name).map_or(&[][..], Vec::as_slice);
-                compare(&object, table, columns, &mut found);
+        let mut by_object: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for FoundColumn { object, name, kind } in columns {
+            by_object.entry(object).or_default().push((name, kind));
+        }
+        let mut found = Vec::new();
+        for object in objects(database, target) {
+            match tables.iter().find(|table| table.name == object.name) {
+                None => found.push(Difference {
+                    object: object.name,
+                    what: "is missing, or this user may not see it".to_owned(),
+                    breaks: true,
+                }),
+                Some(table) => {
+                    let columns = by_object.get(&object.name).map_or(&[][..], Vec::as_slice);
+                    compare(&object, table, columns, &mut found);
+                }
             }
         }
-    }
-    Ok(found)
+        Ok(found)
+    })
 }
 
 fn compare(object: &Object, table: &FoundTable, columns: &[(String, String)], found: &mut Vec<Difference>) {
@@ -174,19 +184,21 @@ struct Newest {
 ///
 /// # Errors
 /// [`crate::Error::Load`] when it cannot be stored, [`crate::Error::Query`] when it cannot be read.
-pub async fn read_your_writes(client: &Client, now: Timestamp) -> Result<bool> {
-    let limits = Limits { attempts: 1, timeout: std::time::Duration::from_secs(30), ..Limits::default() };
-    let rev = u64::try_from(now.micros()).unwrap_or(0);
-    let mut row = DefinitionRow { key: KEY.into(), ..DefinitionRow::default() };
-    row.stamp(Stamp { task: TASK, rev, computed_at: now }, true);
-    Inserter::new(client.clone(), limits).insert(&[row], &mut LoadReport::default()).await?;
-    let newest: Newest = client
-        .query("SELECT max(rev) AS rev FROM definitions_rows WHERE `key` = ? AND task = ?")
-        .bind(KEY)
-        .bind(TASK)
-        .fetch_one()
-        .await?;
-    Ok(newest.rev >= rev)
+pub fn read_your_writes(client: &Client, now: Timestamp) -> Answer<'_, bool> {
+    Box::pin(async move {
+        let limits = Limits { attempts: 1, timeout: std::time::Duration::from_secs(30), ..Limits::default() };
+        let rev = u64::try_from(now.micros()).unwrap_or(0);
+        let mut row = DefinitionRow { key: KEY.into(), ..DefinitionRow::default() };
+        row.stamp(Stamp { task: TASK, rev, computed_at: now }, true);
+        Inserter::new(client.clone(), limits).insert(&[row], &mut LoadReport::default()).await?;
+        let newest: Newest = client
+            .query("SELECT max(rev) AS rev FROM definitions_rows WHERE `key` = ? AND task = ?")
+            .bind(KEY)
+            .bind(TASK)
+            .fetch_one()
+            .await?;
+        Ok(newest.rev >= rev)
+    })
 }
 
 #[cfg(test)]

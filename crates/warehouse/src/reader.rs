@@ -1,6 +1,6 @@
 //! The queries of the command line.
 
-use crate::error::Result;
+use crate::error::{Answer, Result};
 use clickhouse::Client;
 use model::metric::{Metric, MetricKind, Window};
 use model::{Scope, Text, Timestamp};
@@ -115,49 +115,57 @@ impl Reader {
     ///
     /// # Errors
     /// [`crate::Error::Query`].
-    pub async fn report(
-        &self,
-        scope: &Scope,
+    pub fn report<'a>(
+        &'a self,
+        scope: &'a Scope,
         window: Window,
         as_of: Option<Timestamp>,
-    ) -> Result<Vec<ReportRow>> {
-        let query = match as_of {
-            None => self.client.query(NOW).bind(scope.as_str()).bind(window.as_str()),
-            Some(at) => self.client.query(THEN).bind(at.micros()).bind(scope.as_str()).bind(window.as_str()),
-        };
-        let rows: Vec<MetricRow> = query.fetch_all().await?;
-        let Some(end) = rows.first().map(|row| row.as_of) else { return Ok(Vec::new()) };
-        let definition = rows.first().map(|row| row.definition.clone()).unwrap_or_default();
-        let mut found: Vec<Option<MetricRow>> = rows.into_iter().map(Some).collect();
-        Ok(Metric::ALL
-            .iter()
-            .map(|metric| {
-                let row = found
-                    .iter_mut()
-                    .find(|row| row.as_ref().is_some_and(|row| row.metric.as_str() == metric.as_str()))
-                    .and_then(Option::take);
-                match row {
-                    Some(row) => from_row(*metric, window, row),
-                    None => empty(*metric, window, end, definition.clone()),
+    ) -> Answer<'a, Vec<ReportRow>> {
+        Box::pin(async move {
+            let query = match as_of {
+                None => self.client.query(NOW).bind(scope.as_str()).bind(window.as_str()),
+                Some(at) => {
+                    self.client.query(THEN).bind(at.micros()).bind(scope.as_str()).bind(window.as_str())
                 }
-            })
-            .collect())
+            };
+            let rows: Vec<MetricRow> = query.fetch_all().await?;
+            let Some(end) = rows.first().map(|row| row.as_of) else { return Ok(Vec::new()) };
+            let definition = rows.first().map(|row| row.definition.clone()).unwrap_or_default();
+            let mut found: Vec<Option<MetricRow>> = rows.into_iter().map(Some).collect();
+            Ok(Metric::ALL
+                .iter()
+                .map(|metric| {
+                    let row = found
+                        .iter_mut()
+                        .find(|row| row.as_ref().is_some_and(|row| row.metric.as_str() == metric.as_str()))
+                        .and_then(Option::take);
+                    match row {
+                        Some(row) => from_row(*metric, window, row),
+                        None => empty(*metric, window, end, definition.clone()),
+                    }
+                })
+                .collect())
+        })
     }
 
     /// Every scope, in order.
     ///
     /// # Errors
     /// [`crate::Error::Query`].
-    pub async fn scopes(&self) -> Result<Vec<ScopeSummary>> {
-        Ok(self.client.query("SELECT ?fields FROM scopes ORDER BY scope").fetch_all().await?)
+    pub fn scopes(&self) -> Answer<'_, Vec<ScopeSummary>> {
+        Box::pin(async move {
+            Ok(self.client.query("SELECT ?fields FROM scopes ORDER BY scope").fetch_all().await?)
+        })
     }
 
     /// Every service that is known, deployed or not, in order.
     ///
     /// # Errors
     /// See [`crate::Error::Query`].
-    pub async fn services(&self) -> Result<Vec<String>> {
-        Ok(self.client.query("SELECT service FROM services ORDER BY service").fetch_all().await?)
+    pub fn services(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            Ok(self.client.query("SELECT service FROM services ORDER BY service").fetch_all().await?)
+        })
     }
 
     /// Runs a user's statement as it is. `format` is any of ClickHouse's; a `FORMAT` in the statement wins.
