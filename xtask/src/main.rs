@@ -7,6 +7,7 @@ mod kafka;
 mod lint;
 mod measure;
 mod process;
+mod profile;
 
 use anyhow::Result;
 use process::{CI, beside, cargo, cargo_test, note, replace_with, run};
@@ -81,6 +82,12 @@ const TASKS: &[Task] = &[
         takes: "[ARGS of the bench]",
         does: "measure import by stage; writes target/bench/bench.json and bench.md",
         run: bench::run,
+    },
+    Task {
+        name: "profile",
+        takes: "",
+        does: "where an event's time goes: a flame graph of the run from Kafka to ClickHouse (needs perf)",
+        run: |_| profile::profile(),
     },
     Task {
         name: "measure",

@@ -115,6 +115,14 @@ pub fn measure() -> Option<Value> {
     }))
 }
 
+/// The run from raw records to rows alone, for a profile: how long it took, in seconds. `None` where there is no broker
+/// or engine.
+pub fn whole() -> Option<f64> {
+    let bench = Bench::start()?;
+    bench.prepare("all.");
+    Some(bench.stages("all.", &Stage::ALL, "end to end").seconds)
+}
+
 impl Bench {
     fn start() -> Option<Self> {
         if !test_broker::is_available() {

@@ -38,6 +38,7 @@ fn main() {
         [ALONE, "history", days] => println!("{}", history::after(days)),
         [ALONE, "gateway"] => println!("{}", gateway::measure().unwrap_or(Value::Null)),
         [ALONE, "kafka"] => println!("{}", kafka::measure().unwrap_or(Value::Null)),
+        [ALONE, "kafka", "end-to-end"] => println!("{}", kafka::whole().unwrap_or_default()),
         [] => report(3),
         ["--rounds", rounds] => report(rounds.parse().expect("--rounds takes a number")),
         _ => panic!("usage: bench [--rounds N]"),
