@@ -7,6 +7,7 @@ use crate::rollouts::{artifact_keys, awaited_by, names_of};
 use crate::state::{Rank, Thing};
 use crate::task::Correlator;
 use model::fact::{Row, RowKey};
+use model::table::Derived;
 use model::{DeploymentId, EventBody, RepoName, ServiceName, Sha, Text};
 use std::collections::BTreeSet;
 
@@ -33,16 +34,7 @@ impl Correlator {
     /// The first table that is derived and holds other rows than the other task's: a restored task must know what the
     /// one before it knew.
     pub fn derived_otherwise(&self, other: &Self) -> Option<&'static str> {
-        macro_rules! compare {
-            ($($table:ident)+) => {
-                [$((stringify!($table), self.state.$table == other.state.$table)),+]
-            };
-        }
-        let tables = compare!(
-            nodes children pushed_in reverted_by attempts chains rollout_of succeeded by_version serving headed by_name
-            awaited heads listed reach held pulls pulls_of runs_on flaky artifact_users bearers
-        );
-        tables.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+        self.state.derived_otherwise(&other.state)
     }
 
     /// Walks over the records: what lies in which push, and which things there are.

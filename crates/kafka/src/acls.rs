@@ -160,6 +160,13 @@ fn of_stage(settings: &KafkaSettings, stage: Stage) -> Vec<Need> {
     needs.finish()
 }
 
+/// What `serve` needs: who takes deliveries from outside reads nothing.
+pub fn of_gateway(settings: &KafkaSettings) -> Vec<Need> {
+    let mut needs = Needs::new(By::Command("serve"));
+    needs.prefixed(Resource::Topic, settings.topics.raw(""), Operation::Write);
+    needs.finish()
+}
+
 /// What the commands of an operator need beside.
 pub fn of_commands(settings: &KafkaSettings) -> Vec<Need> {
     use Operation::{Create, Delete, Describe, DescribeConfigs, Read, Write};

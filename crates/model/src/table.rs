@@ -172,7 +172,13 @@ pub trait Stateful {
     fn restored(&mut self);
 }
 
-/// Implements [`Stateful`] for a struct whose named fields are [`Table`]s.
+/// Tables that follow from others and are not stored.
+pub trait Derived {
+    /// The first of them that holds other rows than the other's: a restored task must know what the one before it knew.
+    fn derived_otherwise(&self, other: &Self) -> Option<&'static str>;
+}
+
+/// Implements [`Stateful`] and [`Derived`] for a struct whose named fields are [`Table`]s.
 /// `stateful!(Store { 1 => commits, 2 => pushes } derived { children })`: numbers are part of the stored format, never
 /// reused. Tables that are derived from the others are not stored: whoever owns the store fills them after a restore.
 #[macro_export]
@@ -212,6 +218,16 @@ macro_rules! stateful {
                 Ok(())
             }
             fn restored(&mut self) {}
+        }
+        impl $crate::table::Derived for $type {
+            fn derived_otherwise(&self, other: &Self) -> Option<&'static str> {
+                // There may be none.
+                let _ = other;
+                $(if self.$derived != other.$derived {
+                    return Some(stringify!($derived));
+                })*
+                None
+            }
         }
     };
 }

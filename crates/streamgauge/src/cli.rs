@@ -444,6 +444,9 @@ pub struct TopicsCommand {
     /// With --acls: what an operator's commands need (topics, check, catalog apply, generate, dlq) instead
     #[arg(long, requires = "acls", conflicts_with = "stages")]
     pub operator: bool,
+    /// With --acls: what `serve` needs instead, which only writes raw records
+    #[arg(long, requires = "acls", conflicts_with_all = ["stages", "operator"])]
+    pub gateway: bool,
 }
 
 /// `replay`.

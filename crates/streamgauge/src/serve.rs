@@ -17,7 +17,7 @@ use anyhow::Context;
 use gateway::{Acknowledge, Gateway, GatewaySettings, Pages, RawLog};
 use kafka::KafkaSettings;
 use kafka::acknowledged::AcknowledgedSender;
-use kafka::admin::{Admin, Standing};
+use kafka::admin::Admin;
 use model::raw::RawRecord;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -91,16 +91,18 @@ fn need_topics(brokers: &KafkaSettings, hooks: &GatewaySettings, settings: &Sett
             sources.insert(source);
         });
     }
-    let wanted: BTreeSet<String> = sources.iter().map(|source| brokers.topics.raw(source)).collect();
-    let mut specs = brokers.topics.specs(1, sources.iter().copied());
-    specs.retain(|spec| wanted.contains(&spec.name));
-    let standing = Admin::new(brokers)?.standing(&specs)?;
-    let missing = specs.iter().zip(standing).filter(|(_, standing)| matches!(standing, Standing::Missing));
-    let missing: Vec<&str> = missing.map(|(spec, _)| spec.name.as_str()).collect();
+    // What a user may not see is not listed.
+    let there = Admin::new(brokers)?.partitions()?;
+    let wanted = sources.into_iter().map(|source| brokers.topics.raw(source));
+    let missing: Vec<String> = wanted.filter(|topic| !there.contains_key(topic)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(wrong(format!("there is no topic {}: `streamgauge topics` makes them", missing.join(", "))))
+    Err(wrong(format!(
+        "there is no topic {}, or none that this user may write to: `streamgauge topics` makes it, `streamgauge topics --acls \
+         USER --gateway` lists the right",
+        missing.join(", ")
+    )))
 }
 
 /// The durable log of a data folder.

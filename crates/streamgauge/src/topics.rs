@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::failure::{DONE, WRONG, wrong};
 use crate::output::{Align, Cell, Format, Table};
 use kafka::KafkaSettings;
-use kafka::acls::{calls, of_commands, of_stages, rules};
+use kafka::acls::{calls, of_commands, of_gateway, of_stages, rules};
 use kafka::admin::{Admin, Standing};
 use kafka::topics::{Cleanup, TopicSpec};
 use std::io::Write;
@@ -104,6 +104,8 @@ fn acls(
     }
     let needs = if command.operator {
         of_commands(brokers)
+    } else if command.gateway {
+        of_gateway(brokers)
     } else {
         of_stages(brokers, &crate::kafka_run::stages(&command.stages)?)
     };

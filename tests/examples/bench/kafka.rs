@@ -218,7 +218,9 @@ impl Bench {
         sender.finish().unwrap();
         let mut session =
             RdkafkaSession::open(&settings, "null", &Arc::new(StageStats::new(Stage::Ingest))).unwrap();
-        let consumer: BaseConsumer = client::member(&settings, Stage::Ingest).create().unwrap();
+        // A stage begins where its group left off, or where it says; this one knows neither.
+        let consumer: BaseConsumer =
+            client::member(&settings, Stage::Ingest).set("auto.offset.reset", "earliest").create().unwrap();
         let raw = settings.topics.raw("github");
         consumer.subscribe(&[&raw]).unwrap();
         let mut records = 0_u64;

@@ -4,7 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use kafka::acls::{Operation, calls, of_stages, rules};
+use kafka::acknowledged::AcknowledgedSender;
+use kafka::acls::{Operation, calls, of_gateway, of_stages, rules};
+use kafka::admin::Admin;
 use kafka::{KafkaSettings, Running, Stage, Status};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
@@ -31,7 +33,7 @@ fn settings(cluster: &Cluster, user: &User, password: &str) -> KafkaSettings {
 /// One broker, its administrator's settings and a user's who may do nothing yet.
 fn secured() -> Option<(Arc<Bench>, KafkaSettings, KafkaSettings)> {
     static BENCH: Mutex<Weak<Bench>> = Mutex::new(Weak::new());
-    let bench = shared(&BENCH, || Bench::start(&Settings::secure(1, &["dora"])))?;
+    let bench = shared(&BENCH, || Bench::start(&Settings::secure(1, &["dora", "gate"])))?;
     let security = bench.cluster.security().unwrap();
     let (admin, user) = (security.admin().unwrap(), security.user("dora").unwrap());
     let admin = settings(&bench.cluster, &admin, &admin.password().unwrap());
@@ -131,6 +133,29 @@ fn with_exactly_the_listed_rights_every_stage_runs_and_lacking_one_the_failure_i
         running.stop();
         eprintln!("{operation} on {name}: {:?}", started.elapsed());
     }
+}
+
+#[test]
+fn a_gateway_with_its_one_right_delivers_and_sees_no_other_topic() {
+    let Some((bench, _, _)) = secured() else { return };
+    let gate = bench.cluster.security().unwrap().user("gate").unwrap();
+    let gate = settings(&bench.cluster, &gate, &gate.password().unwrap());
+    let deliver = || {
+        let sender = AcknowledgedSender::new(&gate).unwrap();
+        let (told, heard) = tokio::sync::oneshot::channel();
+        let records = records(1);
+        let push = records.iter().find(|record| record.source.as_str() == "github").unwrap();
+        sender.send(push, told);
+        heard.blocking_recv().unwrap()
+    };
+    let visible = || Admin::new(&gate).unwrap().partitions().unwrap();
+    assert!(visible().is_empty(), "{:?}", visible());
+    assert!(deliver().unwrap_err().contains("authorization"));
+    for call in calls(&rules(&of_gateway(&gate)), "gate") {
+        acls(&bench.cluster, &call);
+    }
+    wait_for("the right", deliver);
+    assert!(visible().keys().all(|topic| topic.starts_with("acme.raw.")), "{:?}", visible());
 }
 
 #[test]
