@@ -15,7 +15,7 @@ const OPTIONS: [(&str, &str, bool); 5] = [
     ("--minutes", "STREAMGAUGE_CHAOS_MINUTES", true),
 ];
 const TEST: &str = "whatever_breaks_nothing_is_lost_and_nothing_is_double";
-const PAGE: &str = "docs/chaos.md";
+const WRITTEN: [&str; 2] = ["docs/chaos.md", "docs/chaos.ndjson"];
 
 /// Plays the selection, or with `--full` every fault as often as it has not been played yet.
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -27,7 +27,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut command = cargo_test("chaos", false);
     command.args(locked()).args(["--", "--nocapture", TEST]);
-    command.envs(told).env("STREAMGAUGE_CHAOS_FOLDER", folder).env("STREAMGAUGE_COMMIT", commit(PAGE)?);
+    command.envs(told).env("STREAMGAUGE_CHAOS_FOLDER", folder).env("STREAMGAUGE_COMMIT", commit(&WRITTEN)?);
     run_command(&mut command)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,6 +24,8 @@ const MEASURES: [(&str, &str); 6] = [
     ("query", "An analyst's queries of a loaded year"),
 ];
 const TABLE: &str = "docs/measurements.md";
+/// What the table is made of: beside it, so that what was measured on several days adds up.
+const RESULTS: &str = "docs/measurements.ndjson";
 
 struct Options {
     names: Vec<&'static str>,
@@ -37,13 +39,13 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let folder = target_folder().join("measure");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let file = folder.join(if options.quick { "quick.ndjson" } else { "full.ndjson" });
+    let file = if options.quick { folder.join("quick.ndjson") } else { project_root().join(RESULTS) };
     if options.quick || options.again {
         forget(&file, &options.names)?;
     }
     engine::fetch()?;
     kafka::fetch()?;
-    let commit = commit(TABLE)?;
+    let commit = commit(&[TABLE, RESULTS])?;
     let mut failed = Vec::new();
     for name in &options.names {
         note(&format!("measuring: {name}"));
@@ -125,14 +127,16 @@ fn read(file: &Path) -> Result<Vec<Value>> {
     text.lines().map(line).collect()
 }
 
-/// The commit that is measured; with a plus when the working copy differs from it in more than the page that is written.
-pub fn commit(page: &str) -> Result<String> {
+/// The commit that is measured; with a plus when the working copy differs from it in more than the files that are written.
+pub fn commit(written: &[&str]) -> Result<String> {
     let git = |args: &[&str]| -> Result<String> {
         let output = program("git").args(args).output().context("cannot start `git`")?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let others = format!(":!{page}");
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", &others])?;
+    let others: Vec<String> = written.iter().map(|file| format!(":!{file}")).collect();
+    let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--", "."];
+    status.extend(others.iter().map(String::as_str));
+    let changed = git(&status)?;
     Ok(git(&["rev-parse", "--short", "HEAD"])? + if changed.is_empty() { "" } else { "+" })
 }
 

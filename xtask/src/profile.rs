@@ -20,7 +20,7 @@ const LISTED: usize = 25;
 
 /// Profiles, and writes `target/profile/flame.svg` and `profile.md`.
 pub fn profile() -> Result<ExitCode> {
-    if !run(program("perf").arg("--version").stdout(Stdio::null())).is_ok() {
+    if run(program("perf").arg("--version").stdout(Stdio::null())).is_err() {
         bail!("`perf` is not installed: it is in the package linux-perf (Debian) or linux-tools (Ubuntu)");
     }
     engine::fetch()?;

@@ -1,11 +1,13 @@
-//! What the runs came to: a file that a run which was cut goes on from, and the page that shows it.
+//! What the runs came to: a file that a run which was cut goes on from, and the page that shows it. Both lie in `docs`, so
+//! that what was played on several days adds up.
 
 use crate::faults::FAULTS;
+use crate::guarantees::project;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Runs of each fault.
 pub const RUNS: usize = 5;
@@ -29,10 +31,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// That of a folder.
-    pub fn of(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        Self { file: folder.join("full.ndjson") }
+    /// The project's.
+    pub fn open() -> Self {
+        Self { file: project().join("docs/chaos.ndjson") }
     }
 
     fn lines(&self) -> Vec<Value> {
@@ -64,8 +65,12 @@ impl Ledger {
         writeln!(file, "{line}").unwrap();
     }
 
-    /// The page with every fault.
-    pub fn page(&self) -> String {
+    /// Writes the page with every fault.
+    pub fn show(&self) {
+        std::fs::write(project().join("docs/chaos.md"), self.page()).unwrap();
+    }
+
+    fn page(&self) -> String {
         let lines = self.lines();
         let mut page = format!(
             "# Chaos\n\nWritten by `cargo xtask chaos --full`, which runs a fault until it has {RUNS} runs; `--again` runs \

@@ -47,7 +47,7 @@ struct Wanted {
     again: bool,
     /// When no more runs begin.
     until: Option<Instant>,
-    /// Where runs and the logs of those that failed are kept.
+    /// Where the logs of runs that failed are kept.
     folder: PathBuf,
 }
 
@@ -161,7 +161,7 @@ fn whatever_breaks_nothing_is_lost_and_nothing_is_double() {
         FAULTS.iter().map(|f| f.name).collect::<Vec<_>>()
     );
     let Some(stage) = Stage::set() else { return };
-    let ledger = Ledger::of(&wanted.folder);
+    let ledger = Ledger::open();
     if wanted.full && wanted.again {
         faults.iter().for_each(|fault| ledger.forget(fault.name));
     }
@@ -182,7 +182,7 @@ fn whatever_breaks_nothing_is_lost_and_nothing_is_double() {
             }
             if wanted.full {
                 ledger.keep(&line);
-                std::fs::write(guarantees::project().join("docs/chaos.md"), ledger.page()).unwrap();
+                ledger.show();
             }
         }
     }
