@@ -27,9 +27,6 @@ use warehouse::{Client, Limits, LoadReport, Loader};
 const POLL: Duration = Duration::from_millis(50);
 /// The shortest time for which rows are gathered: many small inserts cost the server more than one large one.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-/// Rows are gathered for so many commit intervals at most, while inserts take that long: few large parts are merged more
-/// cheaply than many small ones, and who is that far behind waits for more than this.
-const LONGEST_INTERVALS: u32 = 4;
 /// Most rows that are gathered.
 const GATHERED_ROWS: usize = 200_000;
 /// Most bytes of rows that are gathered, roughly.
@@ -283,8 +280,7 @@ impl<O: Outside, S: Store> Load<O, S> {
     }
 
     fn interval(&self) -> Duration {
-        let longest = self.context.settings.commit_interval * LONGEST_INTERVALS;
-        (self.last_load * 2).max(SHORTEST_INTERVAL).min(longest)
+        (self.last_load * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
     }
 
     fn is_due(&self) -> bool {

@@ -1,7 +1,5 @@
 //! What the running transaction changed, and what stood there before.
 
-use std::cmp::Ordering;
-
 /// Each change's key and the value before it, in the order of the changes: of a key only the first matters.
 #[derive(Debug, Clone)]
 pub struct Journal<K, V> {
@@ -65,25 +63,9 @@ impl<K: Ord, V> Journal<K, V> {
 
     /// Leaves of each key the first change, in the order of the keys.
     fn tidy(&mut self) {
-        let mut taken: Vec<Option<(K, Option<V>)>> = self.changes.drain(..).map(Some).collect();
-        let order = {
-            let key = |at: usize| taken.get(at).and_then(Option::as_ref).map(|(key, _)| key);
-            order(taken.len(), &|a, b| key(a).cmp(&key(b)))
-        };
-        for change in order.into_iter().filter_map(|at| taken.get_mut(at)?.take()) {
-            if self.changes.last().is_none_or(|(last, _)| *last != change.0) {
-                self.changes.push(change);
-            }
-        }
+        self.changes.sort_by(|a, b| a.0.cmp(&b.0));
+        self.changes.dedup_by(|later, first| later.0 == first.0);
     }
-}
-
-/// The stable order of things that are compared by place. It knows no type, so that the sort is compiled once and not
-/// for each table: a third of what a table's code would be.
-fn order(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..length).collect();
-    order.sort_by(|a, b| compare(*a, *b));
-    order
 }
 
 #[cfg(test)]
