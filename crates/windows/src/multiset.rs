@@ -1,7 +1,8 @@
 //! A counting multiset of whole seconds with exact order statistics.
 
-/// A block is cut in two when it holds more than twice as many different values.
-const BLOCK: usize = 128;
+/// A block is cut in two when it holds more than twice as many different values. Each row of a window walks through four of
+/// them to their ranks.
+const BLOCK: usize = 32;
 
 /// A counting multiset: value → how often, kept sorted in blocks that know how much they hold.
 ///
