@@ -1,6 +1,6 @@
 //! Two generations held against each other: the windows that differ, and the facts and definitions behind them.
 
-use crate::error::Answer;
+use crate::error::{Answer, Result};
 use crate::schema::objects;
 use crate::target::{Database, Target};
 use clickhouse::Client;
@@ -108,9 +108,9 @@ pub fn compare<'a>(
         let mut found = Comparison { series, ..Comparison::default() };
         let definitions = format!(
             "SELECT key, anyIf(value, side = 1) AS old, anyIf(value, side = 2) AS new FROM (\n\
-         SELECT key, value, 1 AS side FROM {old}.definitions_rows FINAL\n\
-         UNION ALL SELECT key, value, 2 AS side FROM {new}.definitions_rows FINAL\n\
-         ) WHERE key != 'definition' GROUP BY key HAVING old != new ORDER BY key"
+             SELECT key, value, 1 AS side FROM {old}.definitions_rows FINAL\n\
+             UNION ALL SELECT key, value, 2 AS side FROM {new}.definitions_rows FINAL\n\
+             ) WHERE key != 'definition' GROUP BY key HAVING old != new ORDER BY key"
         );
         found.definitions = client.query(&definitions).fetch_all().await?;
         if found.series.is_empty() {
@@ -128,30 +128,29 @@ pub fn compare<'a>(
 const SAID: &str = "if(samples = 0 AND null_reason != 'no_failure_source', '', toString((value, null_reason, samples, \
                     p50, p75, p90, p95, mean, confirmed, inferred, per_day, days_with)))";
 
-fn series<'a>(
-    client: &'a Client,
-    old: &'a Database,
-    new: &'a Database,
-    selection: &'a Selection,
-) -> Answer<'a, Vec<Series>> {
-    Box::pin(async move {
-        let chosen = |column: &str, wanted: &Option<String>| {
-            wanted.as_ref().map_or_else(String::new, |_| format!(" AND `{column}` = ?"))
-        };
-        let filter = [
-            chosen("scope", &selection.scope),
-            chosen("metric", &selection.metric),
-            chosen("window", &selection.window),
-        ]
-        .concat();
-        let side = |side: u8, database: &Database| {
-            format!(
-                "SELECT scope, metric, `window`, held_from, {side} AS side, {SAID} AS said, value, samples\n\
+async fn series(
+    client: &Client,
+    old: &Database,
+    new: &Database,
+    selection: &Selection,
+) -> Result<Vec<Series>> {
+    let chosen = |column: &str, wanted: &Option<String>| {
+        wanted.as_ref().map_or_else(String::new, |_| format!(" AND `{column}` = ?"))
+    };
+    let filter = [
+        chosen("scope", &selection.scope),
+        chosen("metric", &selection.metric),
+        chosen("window", &selection.window),
+    ]
+    .concat();
+    let side = |side: u8, database: &Database| {
+        format!(
+            "SELECT scope, metric, `window`, held_from, {side} AS side, {SAID} AS said, value, samples\n\
              FROM {database}.dora_spans WHERE held_from <= now64(6, 'UTC'){filter}"
-            )
-        };
-        // Every instant at which either side takes a step, what each side says from then on, and until when.
-        let query = format!(
+        )
+    };
+    // Every instant at which either side takes a step, what each side says from then on, and until when.
+    let query = format!(
         "SELECT
     scope, metric, `window`, windows, since, until,
     last.1.2 AS old_value, last.1.3 AS old_samples, last.2.2 AS new_value, last.2.3 AS new_samples
@@ -180,14 +179,13 @@ ORDER BY scope, metric, `window`",
         side(1, old),
         side(2, new)
     );
-        let mut query = client.query(&query);
-        for _ in 0..2 {
-            for wanted in [&selection.scope, &selection.metric, &selection.window].into_iter().flatten() {
-                query = query.bind(wanted);
-            }
+    let mut query = client.query(&query);
+    for _ in 0..2 {
+        for wanted in [&selection.scope, &selection.metric, &selection.window].into_iter().flatten() {
+            query = query.bind(wanted);
         }
-        Ok(query.fetch_all().await?)
-    })
+    }
+    Ok(query.fetch_all().await?)
 }
 
 #[derive(clickhouse::Row, Deserialize)]
@@ -199,38 +197,37 @@ struct FactsRow {
     example: String,
 }
 
-fn facts<'a>(
-    client: &'a Client,
-    old: &'a Database,
-    new: &'a Database,
-    target: &'a Target,
+async fn facts(
+    client: &Client,
+    old: &Database,
+    new: &Database,
+    target: &Target,
     view: &'static str,
-    subject: &'a str,
-) -> Answer<'a, Vec<Facts>> {
-    Box::pin(async move {
-        let made = objects(new, target);
-        let columns = made.iter().find(|object| object.name == view).map_or(&[][..], |view| &view.columns);
-        let storage = format!("{view}_rows");
-        let is_storage = |name: &str| name.strip_suffix("_local").unwrap_or(name) == storage;
-        let key = made
-            .iter()
-            .find(|object| is_storage(&object.name) && !object.sorting_key.is_empty())
-            .map_or("", |object| &object.sorting_key);
-        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-        // A fact that went to another service is one that the old one has and one that the new one has.
-        let of_key = |column: &&str| *column == subject || key.split(", ").any(|key| key == *column);
-        let keys: Vec<&str> = names.iter().copied().filter(of_key).collect();
-        let compared: Vec<&str> =
-            names.into_iter().filter(|name| !keys.contains(name) && !STAMPS.contains(name)).collect();
-        let list = |columns: &[&str], form: &dyn Fn(&str) -> String| {
-            columns.iter().map(|column| form(column)).collect::<Vec<_>>().join(", ")
-        };
-        let keyed = list(&keys, &|column| format!("`{column}`"));
-        let said = list(&compared, &|column| format!("ifNull(toString(`{column}`), 'null')"));
-        let rest: Vec<&str> = keys.iter().copied().filter(|column| *column != subject).collect();
-        let named = list(&rest, &|column| format!("toString(`{column}`)"));
-        let width = compared.len();
-        let query = format!(
+    subject: &str,
+) -> Result<Vec<Facts>> {
+    let made = objects(new, target);
+    let columns = made.iter().find(|object| object.name == view).map_or(&[][..], |view| &view.columns);
+    let storage = format!("{view}_rows");
+    let is_storage = |name: &str| name.strip_suffix("_local").unwrap_or(name) == storage;
+    let key = made
+        .iter()
+        .find(|object| is_storage(&object.name) && !object.sorting_key.is_empty())
+        .map_or("", |object| &object.sorting_key);
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    // A fact that went to another service is one that the old one has and one that the new one has.
+    let of_key = |column: &&str| *column == subject || key.split(", ").any(|key| key == *column);
+    let keys: Vec<&str> = names.iter().copied().filter(of_key).collect();
+    let compared: Vec<&str> =
+        names.into_iter().filter(|name| !keys.contains(name) && !STAMPS.contains(name)).collect();
+    let list = |columns: &[&str], form: &dyn Fn(&str) -> String| {
+        columns.iter().map(|column| form(column)).collect::<Vec<_>>().join(", ")
+    };
+    let keyed = list(&keys, &|column| format!("`{column}`"));
+    let said = list(&compared, &|column| format!("ifNull(toString(`{column}`), 'null')"));
+    let rest: Vec<&str> = keys.iter().copied().filter(|column| *column != subject).collect();
+    let named = list(&rest, &|column| format!("toString(`{column}`)"));
+    let width = compared.len();
+    let query = format!(
         "SELECT
     toString({subject}) AS subject,
     countIf(NOT in_new) AS only_old,
@@ -255,24 +252,23 @@ WHERE NOT in_old OR NOT in_new OR arraySum(differ) > 0
 GROUP BY {subject}
 ORDER BY subject"
     );
-        let rows: Vec<FactsRow> = client.query(&query).fetch_all().await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Facts {
-                view,
-                subject: row.subject,
-                only_old: row.only_old,
-                only_new: row.only_new,
-                columns: compared
-                    .iter()
-                    .zip(row.by_column)
-                    .filter(|(_, count)| *count > 0)
-                    .map(|(column, count)| ((*column).to_owned(), count))
-                    .collect(),
-                example: row.example,
-            })
-            .collect())
-    })
+    let rows: Vec<FactsRow> = client.query(&query).fetch_all().await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Facts {
+            view,
+            subject: row.subject,
+            only_old: row.only_old,
+            only_new: row.only_new,
+            columns: compared
+                .iter()
+                .zip(row.by_column)
+                .filter(|(_, count)| *count > 0)
+                .map(|(column, count)| ((*column).to_owned(), count))
+                .collect(),
+            example: row.example,
+        })
+        .collect())
 }
 
 #[derive(clickhouse::Row, Deserialize)]
@@ -285,21 +281,19 @@ struct ServiceRow {
 }
 
 /// The scopes in which each service counts, but that of the organisation, in which each does.
-fn scopes<'a>(client: &'a Client, database: &'a Database) -> Answer<'a, BTreeMap<String, BTreeSet<String>>> {
-    Box::pin(async move {
-        let query = format!(
-            "SELECT toString(service) AS service, CAST(team, 'Nullable(String)') AS team, CAST(groups, 'Array(String)') AS groups, \
+async fn scopes(client: &Client, database: &Database) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let query = format!(
+        "SELECT toString(service) AS service, CAST(team, 'Nullable(String)') AS team, CAST(groups, 'Array(String)') AS groups, \
          repos, CAST(tags, 'Map(String, String)') AS tags FROM {database}.services_rows FINAL"
-        );
-        let services: Vec<ServiceRow> = client.query(&query).fetch_all().await?;
-        let scopes = |row: &ServiceRow| {
-            std::iter::once(format!("service:{}", row.service))
-                .chain(row.team.iter().map(|team| format!("team:{team}")))
-                .chain(row.groups.iter().map(|group| format!("group:{group}")))
-                .chain(row.repos.iter().map(|repo| format!("repo:{repo}")))
-                .chain(row.tags.iter().map(|(key, value)| format!("tag:{key}={value}")))
-                .collect()
-        };
-        Ok(services.iter().map(|row| (row.service.clone(), scopes(row))).collect())
-    })
+    );
+    let services: Vec<ServiceRow> = client.query(&query).fetch_all().await?;
+    let scopes = |row: &ServiceRow| {
+        std::iter::once(format!("service:{}", row.service))
+            .chain(row.team.iter().map(|team| format!("team:{team}")))
+            .chain(row.groups.iter().map(|group| format!("group:{group}")))
+            .chain(row.repos.iter().map(|repo| format!("repo:{repo}")))
+            .chain(row.tags.iter().map(|(key, value)| format!("tag:{key}={value}")))
+            .collect()
+    };
+    Ok(services.iter().map(|row| (row.service.clone(), scopes(row))).collect())
 }
