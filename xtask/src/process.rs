@@ -57,7 +57,7 @@ fn has_openssl() -> bool {
             || finds(program(&compiler).args(["-E", "-include", "openssl/ssl.h", "-x", "c", "/dev/null"]));
         if !found {
             note(
-                "OpenSSL's headers are not installed: it is built along, which takes two minutes more, once",
+                "OpenSSL's headers are not installed: it is built along, which takes some minutes more, once",
             );
         }
         found
