@@ -4,7 +4,7 @@
 //! `{"tables": [{"title", "columns": [text], "rows": [[value]]}], "limits": [{"name", "value", "limit"}]}`.
 //! A value above its limit fails the command.
 
-use crate::process::{cargo, note, program, run as build, target_folder, typed};
+use crate::process::{cargo, folder_of, note, program, run as run_command, target_folder, typed};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fmt::Write;
@@ -12,17 +12,14 @@ use std::process::{ExitCode, Stdio};
 
 /// Measures, writes `target/bench/bench.json` and `bench.md`, and prints the latter.
 pub fn run(args: &[String]) -> Result<ExitCode> {
-    build(&mut cargo(&["build", "--release", "--workspace", "--example", "bench"]))?;
-    let mut command = program(&target_folder().join("release/examples/bench").display().to_string());
+    let mut command = program(&build()?);
     command.args(args).stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot start `{}`", typed(&command)))?;
     ensure!(output.status.success(), "`{}` failed ({})", typed(&command), output.status);
     let measured: Value =
         serde_json::from_slice(&output.stdout).context("what the bench printed on stdout is not JSON")?;
     let (markdown, exceeded) = markdown(&measured);
-    let folder = target_folder().join("bench");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = folder_of("bench")?;
     for (name, content) in [("bench.json", output.stdout.as_slice()), ("bench.md", markdown.as_bytes())] {
         let path = folder.join(name);
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
@@ -33,6 +30,12 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         note(&format!("above its limit: {name}"));
     }
     Ok(if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the bench; where it is.
+pub fn build() -> Result<String> {
+    run_command(&mut cargo(&["build", "--release", "--workspace", "--example", "bench"]))?;
+    Ok(target_folder().join("release/examples/bench").display().to_string())
 }
 
 /// The tables in Markdown, and the names of the limits that were exceeded.

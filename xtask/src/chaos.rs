@@ -1,7 +1,7 @@
 //! `cargo xtask chaos`: the faults of the test binary `chaos` of `streamgauge`, which keeps what each run came to.
 
 use crate::measure::commit;
-use crate::process::{cargo_test, run as run_command, target_folder};
+use crate::process::{cargo_test, folder_of, run as run_command};
 use crate::{engine, kafka, locked};
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
@@ -22,9 +22,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let told = told(args)?;
     engine::fetch()?;
     kafka::fetch()?;
-    let folder = target_folder().join("chaos");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = folder_of("chaos")?;
     let mut command = cargo_test("chaos", false);
     command.args(locked()).args(["--", "--nocapture", TEST]);
     command.envs(told).env("STREAMGAUGE_CHAOS_FOLDER", folder).env("STREAMGAUGE_COMMIT", commit(&WRITTEN)?);

@@ -2,7 +2,7 @@
 
 use crate::process::{self, cargo, note};
 use anyhow::Result;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 /// Runs every check, also after one has failed, and names those that did.
 pub fn run() -> Result<ExitCode> {
@@ -40,5 +40,5 @@ pub fn run() -> Result<ExitCode> {
 }
 
 fn installed(subcommand: &str) -> bool {
-    process::run(cargo(&[subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null())).is_ok()
+    process::succeeds(&mut cargo(&[subcommand, "--version"]))
 }

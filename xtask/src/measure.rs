@@ -6,7 +6,7 @@
 //! stopped.
 
 use crate::bench::{cell, list, push_table};
-use crate::process::{cargo_test, note, program, project_root, run as run_command, target_folder};
+use crate::process::{cargo_test, folder_of, note, program, project_root, run as run_command};
 use crate::{engine, kafka, locked};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -36,9 +36,7 @@ struct Options {
 /// Measures what is named and has no result yet (everything by default), and writes the table.
 pub fn run(args: &[String]) -> Result<ExitCode> {
     let options = options(args)?;
-    let folder = target_folder().join("measure");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = folder_of("measure")?;
     let file = if options.quick { folder.join("quick.ndjson") } else { project_root().join(RESULTS) };
     if options.quick || options.again {
         forget(&file, &options.names)?;

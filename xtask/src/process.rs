@@ -19,6 +19,14 @@ pub fn target_folder() -> PathBuf {
     project_root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// A folder there, made where it is missing.
+pub fn folder_of(name: &str) -> Result<PathBuf> {
+    let folder = target_folder().join(name);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Progress, for people: on stderr, so that stdout is only results.
 pub fn note(text: &str) {
     eprintln!("xtask: {text}");
@@ -47,14 +55,10 @@ pub fn cargo(args: &[&str]) -> Command {
 fn has_openssl() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
-        let finds = |command: &mut Command| {
-            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-            status.is_ok_and(|status| status.success())
-        };
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let found = std::env::var_os("OPENSSL_DIR").is_some()
-            || finds(program("pkg-config").args(["--exists", "openssl"]))
-            || finds(program(&compiler).args(["-E", "-include", "openssl/ssl.h", "-x", "c", "/dev/null"]));
+            || succeeds(program("pkg-config").args(["--exists", "openssl"]))
+            || succeeds(program(&compiler).args(["-E", "-include", "openssl/ssl.h", "-x", "c", "/dev/null"]));
         if !found {
             note(
                 "OpenSSL's headers are not installed: it is built along, which takes some minutes more, once",
@@ -83,6 +87,11 @@ pub fn typed(command: &Command) -> String {
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", typed(command)))?;
     succeeded(command, status)
+}
+
+/// Whether a command, which says nothing, can be started and succeeds.
+pub fn succeeds(command: &mut Command) -> bool {
+    run(command.stdout(Stdio::null()).stderr(Stdio::null())).is_ok()
 }
 
 /// Runs a command while something else is done, which stops it when it fails.

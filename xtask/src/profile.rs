@@ -3,9 +3,9 @@
 //! `perf` comes with the system. The drawing is inferno's, installed into `target/tools` once, at the version below: it is a
 //! tool and no dependency, because nothing that is built here links it.
 
-use crate::process::{cargo, note, program, run, target_folder, typed};
-use crate::{engine, kafka};
-use anyhow::{Context, Result, bail, ensure};
+use crate::process::{cargo, folder_of, note, program, run, succeeds, target_folder};
+use crate::{bench, engine, kafka};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::File;
@@ -20,18 +20,15 @@ const LISTED: usize = 25;
 
 /// Profiles, and writes `target/profile/flame.svg` and `profile.md`.
 pub fn profile() -> Result<ExitCode> {
-    if run(program("perf").arg("--version").stdout(Stdio::null())).is_err() {
+    if !succeeds(program("perf").arg("--version")) {
         bail!("`perf` is not installed: it is in the package linux-perf (Debian) or linux-tools (Ubuntu)");
     }
     engine::fetch()?;
     kafka::fetch()?;
     let tools = inferno()?;
-    run(&mut cargo(&["build", "--release", "--workspace", "--example", "bench"]))?;
-    let folder = target_folder().join("profile");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let bench = bench::build()?;
+    let folder = folder_of("profile")?;
     let samples = folder.join("perf.data");
-    let bench = target_folder().join("release/examples/bench");
     note("profiling: 50 services and 90 days of raw records, from Kafka to ClickHouse");
     run(program("perf")
         .args(["record", "--quiet", "--event", "cpu-clock", "--freq", HERTZ, "--call-graph", "dwarf,8192"])
@@ -81,13 +78,7 @@ fn tool(tools: &Path, name: &str) -> String {
 /// Runs a command whose results go into a file.
 fn into(command: &mut Command, file: &Path) -> Result<()> {
     let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
-    let status = command
-        .stdout(out)
-        .stderr(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start `{}`", typed(command)))?;
-    ensure!(status.success(), "`{}` failed ({status})", typed(command));
-    Ok(())
+    run(command.stdout(out).stderr(Stdio::null()))
 }
 
 /// Shares of the samples by thread, and by the function that ran, of lines such as `thread;outer;inner 12`.
