@@ -6,7 +6,7 @@ use model::{Definitions, DeliveryEvent};
 use oracle::organisation::{Random, earlier, event, settings};
 use oracle::{Input, compute};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use streamgauge_tests::{NOW, Tables, twin};
 use topology::{TaskId, Topology};
@@ -14,8 +14,8 @@ use topology::{TaskId, Topology};
 /// How one run goes: everything that must not matter.
 struct Run {
     partitions: u32,
-    /// A catalog that is in force before the last one, for the first so many events.
-    first_catalog: Option<(Arc<catalog::Catalog>, usize)>,
+    /// The catalogs that are in force before the last one, each until so many events are told.
+    earlier_catalogs: Vec<(Arc<catalog::Catalog>, usize)>,
     /// Restart from the changelog after so many events.
     crash_at: Option<usize>,
 }
@@ -40,11 +40,17 @@ fn run(
         }
         changelog.clone()
     };
-    let first = run.first_catalog.as_ref().map_or(catalog, |(first, _)| first);
+    let mut catalogs: VecDeque<&Arc<catalog::Catalog>> =
+        run.earlier_catalogs.iter().map(|(catalog, _)| catalog).chain([catalog]).collect();
+    let mut until: VecDeque<usize> = run.earlier_catalogs.iter().map(|(_, until)| *until).collect();
+    let first = catalogs.pop_front().unwrap();
     let mut topology = Topology::new(definitions.clone(), first.clone(), run.partitions);
     for (index, event) in events.iter().enumerate() {
-        if run.first_catalog.as_ref().is_some_and(|(_, until)| *until == index) {
-            topology.set_catalog(catalog.clone());
+        while until.pop_front_if(|until| *until <= index).is_some() {
+            topology.set_catalog(catalogs.pop_front().unwrap().clone());
+            if random.below(2) == 0 {
+                topology.settle(false);
+            }
         }
         topology.process_event(event.clone());
         if random.below(4) == 0 {
@@ -75,8 +81,9 @@ fn run(
             }
         }
     }
-    if run.first_catalog.as_ref().is_some_and(|(_, until)| *until >= events.len()) {
+    for catalog in catalogs {
         topology.set_catalog(catalog.clone());
+        topology.settle(false);
     }
     topology.settle(true);
     topology.punctuate(NOW);
@@ -108,7 +115,7 @@ fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_t
         let mut events: Vec<DeliveryEvent> =
             values.iter().map(|value| model::json::from_value(value.clone()).unwrap()).collect();
 
-        let plain = Run { partitions: 1, first_catalog: None, crash_at: None };
+        let plain = Run { partitions: 1, earlier_catalogs: Vec::new(), crash_at: None };
         let tables = run(&plain, &events, &definitions, &catalog, &mut random);
         let expected = compute(&Input { events: &values, catalog: &model, definitions: &settings });
         let found = twin::differences(&twin::of_engine(&tables), &twin::of_oracle(&expected), 5);
@@ -120,19 +127,22 @@ fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_t
         random.shuffle(&mut events);
         let other = Run {
             partitions: random.pick(&[1, 3, 12]),
-            first_catalog: (random.below(2) == 0).then(|| {
-                let until = random.below(events.len() as u64 + 1) as usize;
-                (twin::catalog(&earlier(&model, &mut random), &definitions), until)
-            }),
+            earlier_catalogs: {
+                let mut until: Vec<usize> =
+                    (0..random.below(4)).map(|_| random.below(events.len() as u64 + 1) as usize).collect();
+                until.sort_unstable();
+                let catalog = |random: &mut Random| twin::catalog(&earlier(&model, random), &definitions);
+                until.into_iter().map(|until| (catalog(&mut random), until)).collect()
+            },
             crash_at: (random.below(2) == 0).then(|| random.below(events.len() as u64) as usize),
         };
         let again = run(&other, &events, &definitions, &catalog, &mut random);
         if tables != again {
             let found = twin::differences(&twin::of_engine(&again), &twin::of_engine(&tables), 5);
             panic!(
-                "seed {seed}: {} partitions, catalog change {:?}, crash {:?}: (\"oracle\" is the plain run)\n{}",
+                "seed {seed}: {} partitions, catalog changes {:?}, crash {:?}: (\"oracle\" is the plain run)\n{}",
                 other.partitions,
-                other.first_catalog.as_ref().map(|(_, until)| until),
+                other.earlier_catalogs.iter().map(|(_, until)| until).collect::<Vec<_>>(),
                 other.crash_at,
                 found.join("\n")
             );

@@ -4,7 +4,7 @@
 use crate::deployment::Rollout;
 use crate::message::{Address, Envelope, IncidentView, Message};
 use crate::rollouts::{name_of_id, name_of_sha, name_of_version};
-use crate::state::{BlameVerdict, Blamer, Named, Rank, State, Told};
+use crate::state::{BlameVerdict, Blamer, Named, Rank, State, Told, ToldBlame};
 use crate::task::Correlator;
 use model::event::{Cause, EnvironmentTier};
 use model::fact::FailureEvidence;
@@ -45,9 +45,7 @@ impl Correlator {
         }
         if let Some(old) = &old {
             self.unlist_incident(home, old);
-            if view.as_ref().is_none_or(|view| view.service != old.service) {
-                self.tell_named(id, &old.service, None);
-            }
+            self.dirty.blames.insert((old.service.clone(), id.clone()));
         }
         match &view {
             Some(view) => {
@@ -107,15 +105,18 @@ impl Correlator {
         }
     }
 
-    /// Another home's incident names a deployment of this task (or no longer does).
+    /// Another home's incident names a deployment of this task (or no longer does). Each task's word is kept for
+    /// itself: while a catalog spreads, two may take themselves for the incident's home, and the one that hears of it
+    /// last takes back only what it said itself.
     pub(crate) fn put_foreign_blame(
         &mut self,
         service: &ServiceName,
         id: &IncidentId,
         of: &ServiceName,
+        from: u32,
         blame: Option<(DeploymentId, Arc<IncidentView>)>,
     ) {
-        let key = (service.clone(), id.clone(), of.clone());
+        let key = (service.clone(), id.clone(), of.clone(), from);
         match blame {
             Some(blame) => self.state.foreign_blames.put(key.clone(), blame),
             None => self.state.foreign_blames.remove(&key),
@@ -155,10 +156,10 @@ impl Correlator {
         // Incidents of other homes name deployments by id only; their answer carries what they need.
         let foreign = name.as_str().strip_prefix("id:").map(DeploymentId::new);
         if foreign.is_some() {
-            let from = (service.clone(), IncidentId::default(), ServiceName::default());
+            let from = (service.clone(), IncidentId::default(), ServiceName::default(), 0);
             let of = self.state.foreign_blames.range(from..).take_while(|((s, ..), _)| s == service);
             let of = of.filter(|(_, (id, _))| Some(id) == foreign.as_ref());
-            let of: Vec<_> = of.map(|((service, id, _), _)| (service.clone(), id.clone())).collect();
+            let of: Vec<_> = of.map(|((service, id, ..), _)| (service.clone(), id.clone())).collect();
             self.dirty.blames.extend(of);
         }
     }
@@ -188,13 +189,20 @@ impl Correlator {
         service: &ServiceName,
         id: &IncidentId,
     ) -> Option<(DeploymentId, Arc<IncidentView>)> {
-        let from = (service.clone(), id.clone(), ServiceName::default());
-        let ((s, i, _), blame) = self.state.foreign_blames.range(from..).next()?;
+        let from = (service.clone(), id.clone(), ServiceName::default(), 0);
+        let ((s, i, ..), blame) = self.state.foreign_blames.range(from..).next()?;
         (s == service && i == id).then(|| blame.clone())
     }
 
     pub(crate) fn settle_blames(&mut self) {
-        for (service, id) in std::mem::take(&mut self.dirty.blames) {
+        let dirty = std::mem::take(&mut self.dirty.blames);
+        // What is taken back comes first: an incident has one signal, and it is that of the service that it is of now.
+        for (service, id) in &dirty {
+            if !self.is_own(service, id) && self.state.named.contains(&(id.clone(), service.clone())) {
+                self.tell_named(id, service, None);
+            }
+        }
+        for (service, id) in dirty {
             let key = (service.clone(), id.clone());
             let new = self.conclude(&service, &id);
             let old = self.state.verdicts.get(&key).cloned().unwrap_or_default();
@@ -233,12 +241,19 @@ impl Correlator {
         }
     }
 
+    /// Whether this task is the home of an incident, as the catalog stands, and the incident the service's own.
+    fn is_own(&self, service: &ServiceName, id: &IncidentId) -> bool {
+        let home = self.catalog.home_of_service(service);
+        self.state.incidents.get(&(home, id.clone())).is_some_and(|view| view.service == *service)
+    }
+
     /// What an incident's home is to know of a dependency's deployment that it blames.
     fn to_tell(&self, service: &ServiceName, id: &IncidentId, new: &BlameVerdict) -> Option<Told> {
         let view = self.view_for(service, id).filter(|view| view.service != *service)?;
         let (deployment, rule) = new.blamed.clone()?;
         let finish = self.state.rollouts.get(&(service.clone(), deployment.clone()))?.finished?;
-        (rule == FailureEvidence::Temporal).then(|| (view.service.clone(), finish, deployment))
+        let to = self.catalog.home_of_service(&view.service);
+        (rule == FailureEvidence::Temporal).then(|| Told { to, of: view.service.clone(), finish, deployment })
     }
 
     /// Tells an incident's home which deployment of a dependency it blames, and the one before that it does no more.
@@ -246,25 +261,29 @@ impl Correlator {
         if old == new {
             return;
         }
-        let moved = old.filter(|(of, ..)| new.as_ref().is_none_or(|(now, ..)| now != of));
-        let ended = moved.map(|(of, ..)| (of, None));
-        let begun = new.map(|(of, finish, deployment)| (of, Some((finish, deployment))));
-        for (of, deployment) in ended.into_iter().chain(begun) {
-            let to = Address::Home(self.catalog.home_of_service(&of));
-            let message = Message::Blamed { id: id.clone(), of, service: service.clone(), deployment };
+        let same = |a: &Told, b: &Told| (&a.to, &a.of) == (&b.to, &b.of);
+        let ended = old.filter(|old| new.as_ref().is_none_or(|new| !same(old, new)));
+        let ended = ended.map(|old| (old.to, old.of, None));
+        let begun = new.map(|new| (new.to, new.of, Some((new.finish, new.deployment))));
+        for (home, of, deployment) in ended.into_iter().chain(begun) {
+            let to = Address::Home(home);
+            let (id, service) = (id.clone(), service.clone());
+            let message = Message::Blamed { id, of, service, from: self.task, deployment };
             self.messages.push(Envelope { to, message });
         }
     }
 
-    /// A dependency's home told which of its deployments an incident of this task blames.
+    /// A dependency's home told which of its deployments an incident of this task blames: as
+    /// [`Self::put_foreign_blame`], each task's word for itself.
     pub(crate) fn put_blamed_elsewhere(
         &mut self,
         id: &IncidentId,
         of: &ServiceName,
         service: &ServiceName,
+        from: u32,
         deployment: Option<(Timestamp, DeploymentId)>,
     ) {
-        let key = (id.clone(), of.clone(), service.clone());
+        let key = (id.clone(), of.clone(), service.clone(), from);
         match deployment {
             Some(deployment) => self.state.blamed_elsewhere.put(key, deployment),
             None => self.state.blamed_elsewhere.remove(&key),
@@ -435,30 +454,39 @@ impl Correlator {
             .map(|rank| rank.id)
     }
 
-    /// Keeps what an incident's names came to, and tells the home of a deployment elsewhere.
+    /// Keeps what an incident's names came to, and tells the home of a deployment elsewhere: the one that the catalog
+    /// gives it now. What was told to another is taken back there.
     fn tell_named(&mut self, id: &IncidentId, of: &ServiceName, new: Option<(Named, Arc<IncidentView>)>) {
-        let key = (id.clone(), of.clone());
-        let elsewhere = |named: Option<&Named>| match named {
-            Some(Named::Elsewhere(found)) => Some((found.service.clone(), found.deployment.clone())),
-            _ => None,
-        };
-        let before = elsewhere(self.state.named.get(&key));
-        let after = elsewhere(new.as_ref().map(|(named, _)| named));
-        if let Some((service, _)) =
-            before.filter(|(service, _)| Some(service) != after.as_ref().map(|(s, _)| s))
-        {
-            self.send_blame(id, of, service, None);
-        }
         self.signal_names(id, new.as_ref().map(|(named, view)| (named, view.as_ref())));
+        let key = (id.clone(), of.clone());
+        let blame = new.as_ref().and_then(|(named, view)| match named {
+            Named::Elsewhere(found) => Some(ToldBlame {
+                to: self.catalog.home_of_service(&found.service),
+                service: found.service.clone(),
+                deployment: found.deployment.clone(),
+                view: view.clone(),
+            }),
+            _ => None,
+        });
         match new {
-            Some((named, view)) => {
-                self.state.named.put(key, named);
-                if let Some((service, deployment)) = after {
-                    self.send_blame(id, of, service, Some((deployment, view)));
-                }
+            Some((named, _)) => self.state.named.put(key.clone(), named),
+            None => self.state.named.remove(&key),
+        };
+        let old = self.state.told_blames.get(&key).cloned();
+        if old == blame {
+            return;
+        }
+        let same = |a: &ToldBlame, b: &ToldBlame| (&a.to, &a.service) == (&b.to, &b.service);
+        if let Some(old) = old.filter(|old| blame.as_ref().is_none_or(|new| !same(old, new))) {
+            self.send_blame(id, of, old.to, old.service, None);
+        }
+        match blame {
+            Some(new) => {
+                self.state.told_blames.put(key, new.clone());
+                self.send_blame(id, of, new.to, new.service, Some((new.deployment, new.view)));
             }
             None => {
-                self.state.named.remove(&key);
+                self.state.told_blames.remove(&key);
             }
         }
     }
@@ -467,12 +495,12 @@ impl Correlator {
         &mut self,
         id: &IncidentId,
         of: &ServiceName,
+        to: HomeKey,
         service: ServiceName,
         blame: Option<(DeploymentId, Arc<IncidentView>)>,
     ) {
-        let to = Address::Home(self.catalog.home_of_service(&service));
-        let message = Message::Blame { id: id.clone(), of: of.clone(), service, blame };
-        self.messages.push(Envelope { to, message });
+        let message = Message::Blame { id: id.clone(), of: of.clone(), service, from: self.task, blame };
+        self.messages.push(Envelope { to: Address::Home(to), message });
     }
 }
 

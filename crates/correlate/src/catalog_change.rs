@@ -115,9 +115,12 @@ impl Correlator {
             .state
             .foreign_blames
             .iter()
-            .map(|((service, id, _), _)| (service.clone(), id.clone()))
+            .map(|((service, id, ..), _)| (service.clone(), id.clone()))
             .collect();
         self.dirty.blames.extend(foreign);
+        let named: Vec<_> =
+            self.state.named.iter().map(|((id, service), _)| (service.clone(), id.clone())).collect();
+        self.dirty.blames.extend(named);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
         let records: Vec<_> =

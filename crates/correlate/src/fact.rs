@@ -291,11 +291,11 @@ impl Correlator {
         &self,
         view: &IncidentView,
     ) -> (Option<DeploymentId>, Option<FailureEvidence>) {
-        let from = (view.id.clone(), view.service.clone(), ServiceName::default());
+        let from = (view.id.clone(), view.service.clone(), ServiceName::default(), 0);
         let blamed = self.state.blamed_elsewhere.range(from..);
-        let blamed = blamed.take_while(|((id, of, _), _)| *id == view.id && *of == view.service);
+        let blamed = blamed.take_while(|((id, of, ..), _)| *id == view.id && *of == view.service);
         let config = self.catalog.service(&view.service);
-        let still = blamed.filter(|((.., service), _)| config.dependencies.contains(service));
+        let still = blamed.filter(|((.., service, _), _)| config.dependencies.contains(service));
         match still.map(|(_, at)| at).max() {
             Some((_, id)) => (Some(id.clone()), Some(FailureEvidence::Temporal)),
             None => (None, None),

@@ -83,6 +83,8 @@ pub enum Message {
         of: ServiceName,
         /// The dependency.
         service: ServiceName,
+        /// The task that tells.
+        from: u32,
         /// When the deployment finished, and which.
         deployment: Option<(Timestamp, DeploymentId)>,
     },
@@ -94,6 +96,8 @@ pub enum Message {
         of: ServiceName,
         /// The deployment's service.
         service: ServiceName,
+        /// The task that tells.
+        from: u32,
         /// The deployment and the incident.
         blame: Option<(DeploymentId, Arc<IncidentView>)>,
     },

@@ -105,8 +105,31 @@ pub struct BlameVerdict {
     pub told: Option<Told>,
 }
 
-/// A dependency's deployment that an incident blames: the incident's service, the deployment's finish and id.
-pub type Told = (ServiceName, Timestamp, DeploymentId);
+/// A dependency's deployment that an incident blames, as the incident's home was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The home that was told: what is told to another must be taken back here.
+    pub to: HomeKey,
+    /// The incident's service.
+    pub of: ServiceName,
+    /// When the deployment finished.
+    pub finish: Timestamp,
+    /// Which.
+    pub deployment: DeploymentId,
+}
+
+/// A deployment elsewhere that an incident names, as its home was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldBlame {
+    /// The home that was told: what is told to another must be taken back here.
+    pub to: HomeKey,
+    /// The deployment's service.
+    pub service: ServiceName,
+    /// Which.
+    pub deployment: DeploymentId,
+    /// The incident as it was told.
+    pub view: Arc<IncidentView>,
+}
 
 /// What an incident's names came to at its own home.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,10 +275,13 @@ pub struct State {
     pub verdicts: Table<(ServiceName, IncidentId), BlameVerdict>,
     /// What the names of a service's incidents came to.
     pub named: Table<(IncidentId, ServiceName), Named>,
-    /// Deployments of dependencies that incidents blame: (incident, its service, the dependency).
-    pub blamed_elsewhere: Table<(IncidentId, ServiceName, ServiceName), (Timestamp, DeploymentId)>,
-    /// Deployments that incidents of other services name: (service, incident, the incident's service).
-    pub foreign_blames: Table<(ServiceName, IncidentId, ServiceName), (DeploymentId, Arc<IncidentView>)>,
+    /// Of those, the deployments elsewhere, as their homes were told.
+    pub told_blames: Table<(IncidentId, ServiceName), ToldBlame>,
+    /// Deployments of dependencies that incidents blame: (incident, its service, the dependency, the task that told).
+    pub blamed_elsewhere: Table<(IncidentId, ServiceName, ServiceName, u32), (Timestamp, DeploymentId)>,
+    /// Deployments that incidents of other services name: (service, incident, the incident's service, the task that
+    /// told).
+    pub foreign_blames: Table<(ServiceName, IncidentId, ServiceName, u32), (DeploymentId, Arc<IncidentView>)>,
     /// Remedy → incidents.
     pub remedies: Table<(ServiceName, DeploymentId, IncidentId), ()>,
     /// Own incidents of a service: what makes its failures visible.
@@ -346,6 +372,7 @@ model::stateful!(State {
     59 => dimensions,
     60 => corrections_by_id,
     61 => undoers,
+    62 => told_blames,
 } derived {
     nodes,
     children,

@@ -73,11 +73,11 @@ impl Correlator {
             Message::Artifact { artifact, sha, .. } => self.put_artifact(artifact, sha.clone()),
             Message::Ask { id, task, on } => self.put_question(id, *task, *on),
             Message::Answer { id, task, matches } => self.put_answer(id, *task, matches),
-            Message::Blamed { id, of, service, deployment } => {
-                self.put_blamed_elsewhere(id, of, service, deployment.clone());
+            Message::Blamed { id, of, service, from, deployment } => {
+                self.put_blamed_elsewhere(id, of, service, *from, deployment.clone());
             }
-            Message::Blame { id, of, service, blame } => {
-                self.put_foreign_blame(service, id, of, blame.clone())
+            Message::Blame { id, of, service, from, blame } => {
+                self.put_foreign_blame(service, id, of, *from, blame.clone())
             }
         }
     }

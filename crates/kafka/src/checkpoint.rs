@@ -19,7 +19,7 @@ pub const CHECKPOINT_KEY: &[u8] = &[0, b'p'];
 /// The key of the catalog that the state was concluded by.
 pub const CATALOG_KEY: &[u8] = &[0, b'c'];
 /// The layout of what is written to a changelog. A change of any task's tables raises it.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// What one transaction left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ pub struct Generation {
 }
 
 /// The layout of the state that this version writes. A change of any task's tables, or of ClickHouse's, raises it.
-pub const LAYOUT: u32 = 7;
+pub const LAYOUT: u32 = 8;
 
 /// The store.
 #[derive(Clone)]
