@@ -3,7 +3,7 @@
 
 use model::table::ChangelogEntry;
 use model::{Definitions, DeliveryEvent};
-use oracle::organisation::{Random, earlier, event, settings};
+use oracle::organisation::{Random, earlier, elsewhere, event, settings};
 use oracle::{Input, compute};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -131,7 +131,11 @@ fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_t
                 let mut until: Vec<usize> =
                     (0..random.below(4)).map(|_| random.below(events.len() as u64 + 1) as usize).collect();
                 until.sort_unstable();
-                let catalog = |random: &mut Random| twin::catalog(&earlier(&model, random), &definitions);
+                let catalog = |random: &mut Random| {
+                    let moved = random.below(4) == 0;
+                    let before = if moved { elsewhere(&model) } else { earlier(&model, random) };
+                    twin::catalog(&before, &definitions)
+                };
                 until.into_iter().map(|until| (catalog(&mut random), until)).collect()
             },
             crash_at: (random.below(2) == 0).then(|| random.below(events.len() as u64) as usize),

@@ -201,6 +201,8 @@ pub struct Flaky {
 pub type RevertPair = (ServiceName, RepoName, Sha, Sha);
 /// (service, blamed, blamer, repository, revert, reverted).
 pub type RevertBlame = (ServiceName, DeploymentId, DeploymentId, RepoName, Sha, Sha);
+/// (service, incident, the incident's service, the task that told).
+pub type ForeignBlame = (ServiceName, IncidentId, ServiceName, u32);
 
 /// Everything that a correlation task knows.
 #[derive(Debug, Default)]
@@ -279,9 +281,8 @@ pub struct State {
     pub told_blames: Table<(IncidentId, ServiceName), ToldBlame>,
     /// Deployments of dependencies that incidents blame: (incident, its service, the dependency, the task that told).
     pub blamed_elsewhere: Table<(IncidentId, ServiceName, ServiceName, u32), (Timestamp, DeploymentId)>,
-    /// Deployments that incidents of other services name: (service, incident, the incident's service, the task that
-    /// told).
-    pub foreign_blames: Table<(ServiceName, IncidentId, ServiceName, u32), (DeploymentId, Arc<IncidentView>)>,
+    /// Deployments that incidents of other services name.
+    pub foreign_blames: Table<ForeignBlame, (DeploymentId, Arc<IncidentView>)>,
     /// Remedy → incidents.
     pub remedies: Table<(ServiceName, DeploymentId, IncidentId), ()>,
     /// Own incidents of a service: what makes its failures visible.

@@ -9,9 +9,15 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The format of the folder that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
+
+/// How long one that owns a folder and does not answer yet may take to start, or one that ends to let go.
+const STARTING: Duration = Duration::from_secs(3);
+/// How often it is asked meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the process that owns a folder answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +60,8 @@ impl DataFolder {
     /// Owns a folder, or finds who answers for it. With `create` a missing one is made.
     ///
     /// # Errors
-    /// As [`DataFolder::own`]; also when the folder is in use by a process that does not answer yet.
+    /// As [`DataFolder::own`]; also when the folder is in use by a process that does not answer within three
+    /// seconds.
     pub fn access(path: &Path, create: bool) -> anyhow::Result<Access> {
         let shown = path.display();
         if !path.exists() {
@@ -74,20 +81,27 @@ impl DataFolder {
             .write(true)
             .open(path.join("lock"))
             .with_context(|| format!("data folder {shown}: its lock cannot be opened"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = lock.read_to_string(&mut holder);
-                let holder = holder.trim().parse().ok();
-                return match read_server(path).filter(|server| holder.is_none_or(|pid| pid == server.pid)) {
-                    Some(server) => Ok(Access::Served(server)),
-                    None => Err(in_use(path, holder)),
-                };
+        let patience = Instant::now() + STARTING;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("data folder {shown}: cannot be locked"));
+                }
             }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("data folder {shown}: cannot be locked"));
+            let mut holder = String::new();
+            let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut holder));
+            let holder = holder.trim().parse().ok();
+            if let Some(server) =
+                read_server(path).filter(|server| holder.is_none_or(|pid| pid == server.pid))
+            {
+                return Ok(Access::Served(server));
             }
+            if Instant::now() >= patience {
+                return Err(in_use(path, holder));
+            }
+            std::thread::sleep(ASK_AGAIN);
         }
         // What a process that was killed left behind.
         let _ = std::fs::remove_file(path.join("server.json"));

@@ -183,7 +183,7 @@ pub fn catalog() -> CatalogModel {
 /// Another ownership of the same things: the catalog before the one that counts.
 pub fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
     let mut earlier = model.clone();
-    match random.below(5) {
+    match random.below(4) {
         0 => earlier.services.clear(),
         1 => {
             earlier.services.pop();
@@ -195,8 +195,6 @@ pub fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
                 service.teams = vec![(i64::MIN, "c".to_owned())];
             }
         }
-        // Everything stays but where it lives.
-        3 => earlier.services.iter_mut().for_each(|service| service.repositories.reverse()),
         _ => {
             for service in &mut earlier.services {
                 service.repositories.truncate(1);
@@ -205,6 +203,13 @@ pub fn earlier(model: &CatalogModel, random: &mut Random) -> CatalogModel {
         }
     }
     earlier
+}
+
+/// The same ownership with other homes: a service lives where its first repository does.
+pub fn elsewhere(model: &CatalogModel) -> CatalogModel {
+    let mut elsewhere = model.clone();
+    elsewhere.services.iter_mut().for_each(|service| service.repositories.reverse());
+    elsewhere
 }
 
 /// Any definitions.

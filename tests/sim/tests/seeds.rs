@@ -18,6 +18,7 @@ const FOUND: &[(u64, &str)] = &[
     (138, "a restore that another process overtook said that the state was lost"),
     (5862, "the same, while what the other process committed was not written everywhere yet"),
     (414, "partitions that went within a poll were ingested under the generation that took them away"),
+    (1318, "a blame was taken back at the home that a service had by then, not where it had been told"),
 ];
 
 #[test]
