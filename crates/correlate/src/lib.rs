@@ -11,6 +11,7 @@ pub mod message;
 pub mod state;
 
 mod blame;
+mod blame_elsewhere;
 mod catalog_change;
 mod corrections;
 mod devlake;
