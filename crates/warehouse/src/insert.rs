@@ -1,11 +1,13 @@
 //! One insert into one table, repeated while that may help.
 
+use crate::block::{Block, Description};
 use crate::error::{Error, Result};
 use crate::loader::{Limits, LoadReport};
 use crate::retry::{may_pass, pause};
-use crate::rows::Stored;
-use crate::tables::Table;
 use clickhouse::Client;
+
+/// What is sent, and compressed, at a time.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Inserts, within its limits.
 pub struct Inserter {
@@ -26,50 +28,52 @@ impl Inserter {
         Self { client, limits }
     }
 
-    /// Whether so many rows and bytes are worth an insert, or must not become more.
-    pub fn fills(&self, (rows, bytes): (usize, usize)) -> bool {
-        rows >= self.limits.max_rows || bytes >= self.limits.max_bytes
-    }
-
-    /// Whether a table is full.
-    pub fn is_full<T>(&self, table: &Table<T>) -> bool {
-        self.fills((table.rows.len(), table.bytes))
-    }
-
-    /// Inserts rows, no more than the limit at once. Returns after all of them are acknowledged.
+    /// Inserts a block of rows. Returns after it is acknowledged.
     ///
     /// # Errors
-    /// [`Error::Load`] after bounded attempts; some rows may be stored then.
-    pub async fn insert<T: Stored>(&self, rows: &[T], report: &mut LoadReport) -> Result<()> {
-        for rows in rows.chunks(self.limits.max_rows.max(1)) {
-            self.insert_at_once(rows, report).await?;
-        }
-        Ok(())
-    }
-
-    async fn insert_at_once<T: Stored>(&self, rows: &[T], report: &mut LoadReport) -> Result<()> {
+    /// [`Error::Load`] after bounded attempts; the rows may be stored then.
+    pub async fn insert(
+        &self,
+        table: &'static str,
+        columns: &[Description],
+        block: &Block,
+        report: &mut LoadReport,
+    ) -> Result<()> {
+        let rows = block.rows();
         let mut attempt = 1;
         loop {
-            let Err(source) = self.try_insert(rows).await else { break };
+            let Err(source) = self.try_insert(table, columns, block).await else { break };
             if attempt >= self.limits.attempts || !may_pass(&source) {
-                return Err(Error::Load { table: T::TABLE, rows: rows.len(), attempts: attempt, source });
+                return Err(Error::Load { table, rows, attempts: attempt, source });
             }
             let wait = pause(attempt, self.limits.first_pause, self.limits.longest_pause);
-            tracing::warn!(table = T::TABLE, attempt, wait_ms = wait.as_millis(), error = %source, "insert failed, trying again");
+            tracing::warn!(table, attempt, wait_ms = wait.as_millis(), error = %source, "insert failed, trying again");
             tokio::time::sleep(wait).await;
             attempt += 1;
             report.retries += 1;
         }
-        *report.rows.entry(T::TABLE).or_default() += rows.len() as u64;
+        *report.rows.entry(table).or_default() += rows as u64;
         report.inserts += 1;
         Ok(())
     }
 
-    async fn try_insert<T: Stored>(&self, rows: &[T]) -> clickhouse::error::Result<()> {
+    async fn try_insert(
+        &self,
+        table: &str,
+        columns: &[Description],
+        block: &Block,
+    ) -> clickhouse::error::Result<()> {
+        let names: Vec<String> = columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let sql = format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "));
         let timeout = Some(self.limits.timeout);
-        let mut insert = self.client.insert::<T>(T::TABLE).await?.with_timeouts(timeout, timeout);
-        for row in rows {
-            insert.write(row).await?;
+        let insert = self.client.insert_formatted_with(sql).with_timeouts(timeout, timeout);
+        let mut insert = insert.buffered_with_capacity(CHUNK_BYTES);
+        for part in block.parts(columns) {
+            let mut left = part.as_ref();
+            while !left.is_empty() {
+                let written = insert.write(left).await?;
+                left = left.get(written..).unwrap_or_default();
+            }
         }
         insert.end().await
     }

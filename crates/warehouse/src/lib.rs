@@ -4,6 +4,7 @@
 //! wrote the row), so that loading a row again changes nothing. Analysts read views that hide `FINAL` and deleted rows. The SQL lies in `schemas/clickhouse`, one
 //! source for the embedded engine, a single server and a cluster.
 
+mod block;
 pub mod compare;
 pub mod error;
 pub mod generation;

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Most rows of one insert.
     pub max_rows: usize,
-    /// Most bytes of one insert, roughly; one row may exceed it.
+    /// Most bytes of one insert; its last row may exceed it.
     pub max_bytes: usize,
     /// Most attempts of one insert.
     pub attempts: u32,
@@ -44,6 +44,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Whether so many rows and bytes are worth an insert, and must not become more.
+    pub fn is_reached(&self, rows: usize, bytes: usize) -> bool {
+        rows >= self.max_rows.max(1) || bytes >= self.max_bytes
+    }
+}
+
 /// What a load did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
@@ -66,12 +73,13 @@ impl LoadReport {
 pub struct Loader {
     inserter: Inserter,
     tables: Tables,
+    limits: Limits,
 }
 
 impl Loader {
     /// Takes a client whose database is set and migrated.
     pub fn new(client: Client, limits: Limits) -> Self {
-        Self { inserter: Inserter::new(client, limits), tables: Tables::default() }
+        Self { tables: Tables::new(limits.clone()), inserter: Inserter::new(client, limits.clone()), limits }
     }
 
     /// Lets a changed row wait. Per key the greatest `rev` wins; of changes with one key and one `rev` the last
@@ -85,14 +93,14 @@ impl Loader {
         self.tables.push_event(event, stamp);
     }
 
-    /// How many rows wait, and roughly how many bytes they take.
+    /// How many rows wait, and how many bytes they take.
     pub fn buffered(&self) -> (usize, usize) {
         self.tables.waiting()
     }
 
     /// Throws away what waits.
     pub fn clear(&mut self) {
-        self.tables = Tables::default();
+        self.tables.clear();
     }
 
     /// Inserts everything that waits, table after table. Returns after every insert is acknowledged.
@@ -109,11 +117,8 @@ impl Loader {
     /// # Errors
     /// As [`Loader::flush`].
     pub async fn flush_full(&mut self) -> Result<LoadReport> {
-        if self.inserter.fills(self.buffered()) {
-            self.insert(false).await
-        } else {
-            Ok(LoadReport::default())
-        }
+        let (rows, bytes) = self.buffered();
+        if self.limits.is_reached(rows, bytes) { self.insert(false).await } else { Ok(LoadReport::default()) }
     }
 
     fn insert(&mut self, all: bool) -> Answer<'_, LoadReport> {

@@ -2,13 +2,13 @@
 //! them, and whether a row that was acknowledged can be read.
 
 use crate::error::Answer;
-use crate::insert::Inserter;
-use crate::loader::{Limits, LoadReport};
-use crate::rows::{DefinitionRow, Stamp, Stored};
+use crate::loader::{Limits, Loader};
+use crate::rows::Stamp;
 use crate::schema::{Kind, Object, objects};
 use crate::target::{Database, Target};
 use clickhouse::Client;
-use model::Timestamp;
+use model::fact::{RowChange, RowKey};
+use model::{Text, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -188,9 +188,10 @@ pub fn read_your_writes(client: &Client, now: Timestamp) -> Answer<'_, bool> {
     Box::pin(async move {
         let limits = Limits { attempts: 1, timeout: std::time::Duration::from_secs(30), ..Limits::default() };
         let rev = u64::try_from(now.micros()).unwrap_or(0);
-        let mut row = DefinitionRow { key: KEY.into(), ..DefinitionRow::default() };
-        row.stamp(Stamp { task: TASK, rev, computed_at: now }, true);
-        Inserter::new(client.clone(), limits).insert(&[row], &mut LoadReport::default()).await?;
+        let gone = RowChange::Delete(RowKey::Definition(KEY.into()));
+        let mut loader = Loader::new(client.clone(), limits);
+        loader.push(&gone, Stamp { task: TASK, rev, computed_at: now }, &Text::default());
+        loader.flush().await?;
         let newest: Newest = client
             .query("SELECT max(rev) AS rev FROM definitions_rows WHERE `key` = ? AND task = ?")
             .bind(KEY)

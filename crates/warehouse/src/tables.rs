@@ -1,8 +1,9 @@
 //! Rows sorted into their tables until they are inserted.
 
+use crate::block::Block;
 use crate::error::Result;
 use crate::insert::Inserter;
-use crate::loader::LoadReport;
+use crate::loader::{Limits, LoadReport};
 use crate::rows::{
     ChangeRow, DataQualityRow, DefinitionRow, DeploymentRow, EventRow, FlagChangeRow, IncidentRow, PaneRow,
     ParkedEventRow, PipelineRunRow, PullRequestRow, ScanRow, ScopeRow, ServiceRow, Stamp, StepRow, Stored,
@@ -10,46 +11,84 @@ use crate::rows::{
 };
 use model::fact::{Row, RowChange, RowKey};
 use model::{DeliveryEvent, Text};
+use std::marker::PhantomData;
 
-/// The rows that wait for one table.
+/// The rows that wait for one table, in blocks of which each is one insert.
 #[derive(Debug)]
-pub struct Table<T> {
-    /// The rows.
-    pub rows: Vec<T>,
-    /// Roughly how many bytes they take.
-    pub bytes: usize,
+struct Table<T> {
+    blocks: Vec<Block>,
+    /// Blocks without rows, for their memory.
+    spare: Vec<Block>,
+    of: PhantomData<fn(T)>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), bytes: 0 }
+        Self { blocks: Vec::new(), spare: Vec::new(), of: PhantomData }
     }
 }
 
 impl<T: Stored> Table<T> {
-    /// Adds a row; says roughly how many bytes it takes.
-    fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool) -> usize {
+    /// Adds a row; says how many bytes it takes.
+    fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool, limits: &Limits) -> usize {
         row.stamp(stamp, deleted);
-        let weight = row.weight();
-        self.bytes += weight;
-        self.rows.push(row);
-        weight
+        if self.blocks.last().is_none_or(|block| limits.is_reached(block.rows(), block.bytes())) {
+            self.blocks.push(self.spare.pop().unwrap_or_default());
+        }
+        self.blocks.last_mut().map_or(0, |block| block.push(&row))
+    }
+
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.blocks.iter().any(|block| limits.is_reached(block.rows(), block.bytes()))
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.blocks.iter().fold((0, 0), |(rows, bytes), block| (rows + block.rows(), bytes + block.bytes()))
+    }
+
+    fn clear(&mut self) {
+        self.blocks.iter_mut().for_each(Block::clear);
+        // The memory of one serves the next rows; more than one was an exception.
+        self.blocks.truncate(1);
+        self.spare.append(&mut self.blocks);
+        self.spare.truncate(1);
+    }
+
+    async fn insert(&mut self, into: &Inserter, report: &mut LoadReport) -> Result<()> {
+        let columns = T::columns();
+        for block in &self.blocks {
+            into.insert(T::TABLE, &columns, block, report).await?;
+        }
+        self.clear();
+        Ok(())
     }
 }
 
 macro_rules! tables {
     ($($table:ident: $row:ty,)+) => {
         /// The rows that wait, by table.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub struct Tables {
             $($table: Table<$row>,)+
+            limits: Limits,
             /// How many rows wait, in all tables.
             rows: usize,
-            /// Roughly how many bytes they take.
+            /// How many bytes they take.
             bytes: usize,
         }
 
         impl Tables {
+            /// Without rows. An insert has no more than the limits say.
+            pub fn new(limits: Limits) -> Self {
+                Self { $($table: Table::default(),)+ limits, rows: 0, bytes: 0 }
+            }
+
+            /// Throws away what waits.
+            pub fn clear(&mut self) {
+                $(self.$table.clear();)+
+                (self.rows, self.bytes) = (0, 0);
+            }
+
             /// Inserts, table after table, what is full, or everything. What is inserted no longer waits.
             ///
             /// # Errors
@@ -57,14 +96,11 @@ macro_rules! tables {
             pub async fn insert(&mut self, into: &Inserter, all: bool) -> Result<LoadReport> {
                 let mut report = LoadReport::default();
                 $(
-                    if !self.$table.rows.is_empty() && (all || into.is_full(&self.$table)) {
-                        let mut table = std::mem::take(&mut self.$table);
-                        self.rows -= table.rows.len();
-                        self.bytes -= table.bytes;
-                        into.insert(&table.rows, &mut report).await?;
-                        // Its memory serves the next rows.
-                        table.rows.clear();
-                        self.$table = Table { rows: table.rows, bytes: 0 };
+                    if all || self.$table.is_full(&self.limits) {
+                        let (rows, bytes) = self.$table.size();
+                        self.$table.insert(into, &mut report).await?;
+                        self.rows -= rows;
+                        self.bytes -= bytes;
                     }
                 )+
                 Ok(report)
@@ -104,7 +140,7 @@ impl Tables {
 
     /// Adds an event of the archive.
     pub fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp) {
-        let weight = self.events.push(event.into(), stamp, false);
+        let weight = self.events.push(event.into(), stamp, false, &self.limits);
         self.count(weight);
     }
 
@@ -113,31 +149,39 @@ impl Tables {
         self.bytes += weight;
     }
 
-    /// How many rows wait, and roughly how many bytes they take.
+    /// How many rows wait, and how many bytes they take.
     pub fn waiting(&self) -> (usize, usize) {
         (self.rows, self.bytes)
     }
 
     fn upsert(&mut self, row: &Row, stamp: Stamp, definition: &Text) -> usize {
         match row {
-            Row::Deployment(fact) => self.deployments.push(fact.as_ref().into(), stamp, false),
-            Row::Change(fact) => self.changes.push(fact.as_ref().into(), stamp, false),
-            Row::PullRequest(fact) => self.pull_requests.push(fact.as_ref().into(), stamp, false),
-            Row::Incident(fact) => self.incidents.push(fact.as_ref().into(), stamp, false),
-            Row::PipelineRun(fact) => self.pipeline_runs.push(fact.as_ref().into(), stamp, false),
-            Row::FlagChange(fact) => self.flag_changes.push(fact.as_ref().into(), stamp, false),
-            Row::Scan(fact) => self.scans.push(fact.as_ref().into(), stamp, false),
-            Row::ParkedEvent(fact) => self.parked_events.push(fact.as_ref().into(), stamp, false),
-            Row::DataQuality(fact) => self.data_quality.push(fact.as_ref().into(), stamp, false),
+            Row::Deployment(fact) => self.deployments.push(fact.as_ref().into(), stamp, false, &self.limits),
+            Row::Change(fact) => self.changes.push(fact.as_ref().into(), stamp, false, &self.limits),
+            Row::PullRequest(fact) => {
+                self.pull_requests.push(fact.as_ref().into(), stamp, false, &self.limits)
+            }
+            Row::Incident(fact) => self.incidents.push(fact.as_ref().into(), stamp, false, &self.limits),
+            Row::PipelineRun(fact) => {
+                self.pipeline_runs.push(fact.as_ref().into(), stamp, false, &self.limits)
+            }
+            Row::FlagChange(fact) => self.flag_changes.push(fact.as_ref().into(), stamp, false, &self.limits),
+            Row::Scan(fact) => self.scans.push(fact.as_ref().into(), stamp, false, &self.limits),
+            Row::ParkedEvent(fact) => {
+                self.parked_events.push(fact.as_ref().into(), stamp, false, &self.limits)
+            }
+            Row::DataQuality(fact) => {
+                self.data_quality.push(fact.as_ref().into(), stamp, false, &self.limits)
+            }
             Row::Step(step) => {
                 let row = StepRow { definition: definition.clone(), ..step.as_ref().into() };
-                self.steps.push(row, stamp, false)
+                self.steps.push(row, stamp, false, &self.limits)
             }
-            Row::Pane(pane) => self.panes.push(pane.as_ref().into(), stamp, false),
-            Row::Service(row) => self.services.push(row.as_ref().into(), stamp, false),
-            Row::Team(row) => self.teams.push(row.as_ref().into(), stamp, false),
-            Row::Scope(row) => self.scopes.push(row.as_ref().into(), stamp, false),
-            Row::Definition(row) => self.definitions.push(row.as_ref().into(), stamp, false),
+            Row::Pane(pane) => self.panes.push(pane.as_ref().into(), stamp, false, &self.limits),
+            Row::Service(row) => self.services.push(row.as_ref().into(), stamp, false, &self.limits),
+            Row::Team(row) => self.teams.push(row.as_ref().into(), stamp, false, &self.limits),
+            Row::Scope(row) => self.scopes.push(row.as_ref().into(), stamp, false, &self.limits),
+            Row::Definition(row) => self.definitions.push(row.as_ref().into(), stamp, false, &self.limits),
         }
     }
 
@@ -145,40 +189,40 @@ impl Tables {
         match key.clone() {
             RowKey::Deployment(service, deployment_id) => {
                 let row = DeploymentRow { service, deployment_id, ..DeploymentRow::default() };
-                self.deployments.push(row, stamp, true)
+                self.deployments.push(row, stamp, true, &self.limits)
             }
             RowKey::Change(service, repo, sha) => {
                 let row =
                     ChangeRow { service, repo, commit_sha: Text::new(sha.text()), ..ChangeRow::default() };
-                self.changes.push(row, stamp, true)
+                self.changes.push(row, stamp, true, &self.limits)
             }
             RowKey::PullRequest(repo, number) => {
                 let row = PullRequestRow { repo, number, ..PullRequestRow::default() };
-                self.pull_requests.push(row, stamp, true)
+                self.pull_requests.push(row, stamp, true, &self.limits)
             }
             RowKey::Incident(incident_id) => {
                 let row = IncidentRow { incident_id, ..IncidentRow::default() };
-                self.incidents.push(row, stamp, true)
+                self.incidents.push(row, stamp, true, &self.limits)
             }
             RowKey::PipelineRun(repo, run_id, attempt) => {
                 let row = PipelineRunRow { repo, run_id, attempt, ..PipelineRunRow::default() };
-                self.pipeline_runs.push(row, stamp, true)
+                self.pipeline_runs.push(row, stamp, true, &self.limits)
             }
             RowKey::FlagChange(source, event_id) => {
                 let row = FlagChangeRow { source, event_id, ..FlagChangeRow::default() };
-                self.flag_changes.push(row, stamp, true)
+                self.flag_changes.push(row, stamp, true, &self.limits)
             }
             RowKey::Scan(source, event_id) => {
                 let row = ScanRow { source, event_id, ..ScanRow::default() };
-                self.scans.push(row, stamp, true)
+                self.scans.push(row, stamp, true, &self.limits)
             }
             RowKey::ParkedEvent(source, event_id, hash) => {
                 let row = ParkedEventRow { source, event_id, hash, ..ParkedEventRow::default() };
-                self.parked_events.push(row, stamp, true)
+                self.parked_events.push(row, stamp, true, &self.limits)
             }
             RowKey::DataQuality(signal, subject) => {
                 let row = DataQualityRow { signal, subject, ..DataQualityRow::default() };
-                self.data_quality.push(row, stamp, true)
+                self.data_quality.push(row, stamp, true, &self.limits)
             }
             RowKey::Step(key) => {
                 let row = StepRow {
@@ -188,7 +232,7 @@ impl Tables {
                     as_of: key.as_of,
                     ..StepRow::default()
                 };
-                self.steps.push(row, stamp, true)
+                self.steps.push(row, stamp, true, &self.limits)
             }
             RowKey::Pane(key) => {
                 let row = PaneRow {
@@ -198,16 +242,23 @@ impl Tables {
                     start: key.start,
                     ..PaneRow::default()
                 };
-                self.panes.push(row, stamp, true)
+                self.panes.push(row, stamp, true, &self.limits)
             }
             RowKey::Service(service) => {
-                self.services.push(ServiceRow { service, ..ServiceRow::default() }, stamp, true)
+                self.services.push(ServiceRow { service, ..ServiceRow::default() }, stamp, true, &self.limits)
             }
-            RowKey::Team(team) => self.teams.push(TeamRow { team, ..TeamRow::default() }, stamp, true),
-            RowKey::Scope(scope) => self.scopes.push(ScopeRow { scope, ..ScopeRow::default() }, stamp, true),
-            RowKey::Definition(key) => {
-                self.definitions.push(DefinitionRow { key, ..DefinitionRow::default() }, stamp, true)
+            RowKey::Team(team) => {
+                self.teams.push(TeamRow { team, ..TeamRow::default() }, stamp, true, &self.limits)
             }
+            RowKey::Scope(scope) => {
+                self.scopes.push(ScopeRow { scope, ..ScopeRow::default() }, stamp, true, &self.limits)
+            }
+            RowKey::Definition(key) => self.definitions.push(
+                DefinitionRow { key, ..DefinitionRow::default() },
+                stamp,
+                true,
+                &self.limits,
+            ),
         }
     }
 }

@@ -41,7 +41,7 @@ stored!(
         drill: bool,
         skewed: bool,
         source: Text,
-    } weighs |row| row.labels.len() * 64
+    }
 );
 
 impl From<&Deployment> for DeploymentRow {

@@ -10,7 +10,7 @@ pub use operations::{DataQualityRow, EventRow, FlagChangeRow, IncidentRow, Parke
 pub use ownership::{DefinitionRow, ScopeRow, ServiceRow, TeamRow};
 pub use series::{PaneRow, StepRow};
 
-use clickhouse::{RowOwned, RowWrite};
+use crate::block::{Cells, Millis};
 use model::{Sha, Text, Timestamp};
 
 /// What a row carries beside what it says: who wrote it, in which transaction, when.
@@ -27,26 +27,22 @@ pub struct Stamp {
 }
 
 /// A row of a storage table.
-pub trait Stored: Sized + RowOwned + RowWrite + Send + Sync {
+pub trait Stored: Cells {
     /// The storage table.
     const TABLE: &'static str;
     /// Sets the row's writer and version, and whether it says that the row should no longer exist.
     fn stamp(&mut self, stamp: Stamp, deleted: bool);
-    /// Roughly how many bytes the row takes on the wire.
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-    }
 }
 
 /// Declares a row type with the columns that every storage table has; `by task` where the task is part of the key.
 macro_rules! stored {
     (
         $(#[$doc:meta])*
-        $name:ident in $table:literal $(by $task:ident)? { $($field:ident: $type:ty,)+ } $(weighs $weight:expr)?
+        $name:ident in $table:literal $(by $task:ident)? { $($field:ident: $type:ty,)+ }
     ) => {
         $(#[$doc])*
         #[allow(missing_docs, reason = "each column has its comment in schemas/clickhouse")]
-        #[derive(Debug, Clone, Default, PartialEq, clickhouse::Row, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, clickhouse::Row, serde::Deserialize)]
         pub struct $name {
             $(pub $field: $type,)+
             $(pub $task: u32,)?
@@ -64,16 +60,38 @@ macro_rules! stored {
                 self.is_deleted = u8::from(deleted);
                 self.computed_at = stamp.computed_at.micros().div_euclid(1_000);
             }
-            $(
-                fn weight(&self) -> usize {
-                    let weigh: fn(&Self) -> usize = $weight;
-                    size_of::<Self>() + weigh(self)
-                }
-            )?
+        }
+
+        impl crate::block::Cells for $name {
+            fn columns() -> Vec<crate::block::Description> {
+                use crate::block::Cell;
+                vec![
+                    $((super::column_name(stringify!($field)), <$type>::type_name()),)+
+                    $((stringify!($task), u32::type_name()),)?
+                    ("rev", u64::type_name()),
+                    ("is_deleted", u8::type_name()),
+                    ("computed_at", super::Millis::type_name()),
+                ]
+            }
+            fn write(&self, columns: &mut [crate::block::Column]) {
+                use crate::block::Cell;
+                // There are as many as `columns` says.
+                let mut columns = columns.iter_mut();
+                $(if let Some(column) = columns.next() { self.$field.write(column) })+
+                $(if let Some(column) = columns.next() { self.$task.write(column) })?
+                if let Some(column) = columns.next() { self.rev.write(column) }
+                if let Some(column) = columns.next() { self.is_deleted.write(column) }
+                if let Some(column) = columns.next() { super::Millis(self.computed_at).write(column) }
+            }
         }
     };
 }
 use stored;
+
+/// The column that a field is, without what makes it no keyword.
+fn column_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
 
 /// A word as a column's text.
 fn word(word: &'static str) -> Text {

@@ -31,7 +31,7 @@ stored!(
         skewed: bool,
         drill: bool,
         source: Text,
-    } weighs |row| row.members.len() * 48
+    }
 );
 
 impl From<&Incident> for IncidentRow {
@@ -141,7 +141,7 @@ stored!(
         reason: Text,
         claim: Option<Text>,
         body: String,
-    } weighs |row| row.body.len()
+    }
 );
 
 impl From<&ParkedEvent> for ParkedEventRow {
@@ -169,7 +169,7 @@ stored!(
         since: Timestamp,
         detail: String,
         remedy: String,
-    } weighs |row| row.detail.len() + row.remedy.len()
+    }
 );
 
 impl From<&DataQuality> for DataQualityRow {
@@ -200,7 +200,7 @@ stored!(
         imported: Option<bool>,
         hash: String,
         body: String,
-    } weighs |row| row.body.len() + row.hash.len()
+    }
 );
 
 impl From<&DeliveryEvent> for EventRow {

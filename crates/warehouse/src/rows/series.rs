@@ -63,7 +63,7 @@ stored!(
         confirmed: i64,
         inferred: i64,
         samples: BTreeMap<i64, i64>,
-    } weighs |row| row.samples.len() * 16
+    }
 );
 
 impl From<&Pane> for PaneRow {
