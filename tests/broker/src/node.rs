@@ -166,6 +166,9 @@ pub fn format(
             ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config"].map(str::to_owned),
         );
         words.push(node.plan.properties_file().display().to_string());
+        // With it, Kafka 4.1.0 does not start again after `min.insync.replicas` was altered while a topic was new
+        // (`TopicDelta.replay`: null image).
+        words.extend(["--feature", "eligible.leader.replicas.version=0"].map(str::to_owned));
         for user in security.map(Security::users).transpose()?.unwrap_or_default() {
             let secret = format!("SCRAM-SHA-512=[name={},password={}]", user.name(), user.password()?);
             words.extend(["--add-scram".to_owned(), secret]);
