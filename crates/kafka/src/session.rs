@@ -107,6 +107,10 @@ pub trait EosSession {
 /// How long a session waits between two looks at what the brokers have.
 const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
 
+/// Records produced between two looks at which were delivered: until then librdkafka keeps their memory, and the next
+/// ones take fresh memory, which the system has to clear.
+const HEAR_EVERY: u32 = 1_000;
+
 /// Most of what a client has to tell that is taken at a time.
 const MOST_TOLD: u32 = 10_000;
 
@@ -116,6 +120,8 @@ pub struct RdkafkaSession {
     timeout: Duration,
     suspect: bool,
     produced_bytes: u64,
+    /// Records produced since the client was last heard.
+    unheard: u32,
 }
 
 impl std::fmt::Debug for RdkafkaSession {
@@ -146,7 +152,7 @@ impl RdkafkaSession {
             Failed::Away(_) => failed.before_commit(),
             other => other.of_commit(),
         })?;
-        Ok(Self { producer, timeout, suspect: false, produced_bytes: 0 })
+        Ok(Self { producer, timeout, suspect: false, produced_bytes: 0, unheard: 0 })
     }
 
     /// Takes everything that the client has to tell: a poll takes one thing, and its log alone has dozens for each
@@ -285,10 +291,18 @@ impl EosSession for RdkafkaSession {
             out = out.headers(record.headers.iter().fold(headers, add));
         }
         match self.producer.send(out) {
-            Ok(()) => Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => self.send_later(back),
-            Err((error, back)) => Err(not_taken(&error, &back)),
+            Ok(()) => {}
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                self.send_later(back)?;
+            }
+            Err((error, back)) => return Err(not_taken(&error, &back)),
         }
+        self.unheard += 1;
+        if self.unheard >= HEAR_EVERY {
+            self.unheard = 0;
+            self.hear();
+        }
+        Ok(())
     }
 
     fn commit(
