@@ -61,7 +61,7 @@ impl KafkaSettings {
             registry: None,
             commit_interval: Duration::from_millis(500),
             // What a transaction costs beside its records is shared by more of them while there is a backlog.
-            batch_records: 30_000,
+            batch_records: 10_000,
             batch_bytes: 32 << 20,
             session_timeout: Duration::from_secs(10),
             transaction_timeout: Duration::from_secs(30),

@@ -14,7 +14,7 @@ const FASTER_SMALL: f64 = 3.0;
 
 /// Each insert takes so long that records wait; everything is loaded in the end, and nobody is thrown out of a group.
 pub fn slow_output(scene: &mut Scene<'_>) -> u64 {
-    let (slow, rounds) = scene.sized((Duration::from_secs(2), 20), (Duration::from_millis(1_200), 1));
+    let (slow, rounds) = scene.sized((Duration::from_secs(10), 20), (Duration::from_secs(2), 1));
     scene.start("a");
     scene.start("b");
     // The groups are complete before anything is counted.
