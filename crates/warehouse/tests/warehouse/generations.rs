@@ -1,4 +1,4 @@
-use crate::loading::deployment;
+use crate::facts::deployment;
 use crate::{Warehouse, stamp, with_database};
 use model::fact::{DefinitionDimension, Deployment, Row, RowChange, ScopeDimension};
 use model::metric::{DoraStep, Metric, Window};

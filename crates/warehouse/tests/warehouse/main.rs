@@ -2,6 +2,7 @@
 //! every test has a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod facts;
 mod generations;
 mod loading;
 mod probe;
