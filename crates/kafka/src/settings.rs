@@ -60,7 +60,8 @@ impl KafkaSettings {
             format: Format::default(),
             registry: None,
             commit_interval: Duration::from_millis(500),
-            // What a transaction costs beside its records is shared by more of them while there is a backlog.
+            // What a transaction costs beside its records is shared by more of them while there is a backlog; still more
+            // records would take fresh memory.
             batch_records: 10_000,
             batch_bytes: 32 << 20,
             session_timeout: Duration::from_secs(10),

@@ -11,6 +11,7 @@
 use model::{
     DeploymentId, Environment, IncidentId, RepoName, RunId, Scope, ServiceName, TeamName, Text, Timestamp,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a column is called, and the type of what is sent for it.
@@ -229,7 +230,7 @@ impl Block {
     }
 
     /// What is sent, in its order: `columns` say what they are.
-    pub fn parts<'a>(&'a self, columns: &'a [Description]) -> impl Iterator<Item = Part<'a>> {
+    pub fn parts<'a>(&'a self, columns: &'a [Description]) -> impl Iterator<Item = Cow<'a, [u8]>> {
         let mut head = Vec::new();
         put_length(self.columns.len(), &mut head);
         put_length(self.rows, &mut head);
@@ -237,28 +238,10 @@ impl Block {
             let mut head = Vec::new();
             put_text(name, &mut head);
             put_text(kind, &mut head);
-            let values = column.parts().into_iter().map(|part| Part::Values(part));
-            std::iter::once(Part::Head(head)).chain(values)
+            let values = column.parts().into_iter().map(|part| Cow::Borrowed(part.as_slice()));
+            std::iter::once(Cow::Owned(head)).chain(values)
         });
-        std::iter::once(Part::Head(head)).chain(columns)
-    }
-}
-
-/// A piece of what is sent.
-#[derive(Debug)]
-pub enum Part<'a> {
-    /// What describes the block or a column.
-    Head(Vec<u8>),
-    /// What a column holds.
-    Values(&'a [u8]),
-}
-
-impl AsRef<[u8]> for Part<'_> {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Head(bytes) => bytes,
-            Self::Values(bytes) => bytes,
-        }
+        std::iter::once(Cow::Owned(head)).chain(columns)
     }
 }
 
@@ -300,7 +283,7 @@ mod tests {
 
     fn sent(block: &Block) -> Vec<u8> {
         let columns = Row::columns();
-        block.parts(&columns).flat_map(|part| part.as_ref().to_vec()).collect()
+        block.parts(&columns).flat_map(|part| part.to_vec()).collect()
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Inserter {
         Self { client, limits }
     }
 
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Inserts a block of rows. Returns after it is acknowledged.
     ///
     /// # Errors

@@ -73,13 +73,12 @@ impl LoadReport {
 pub struct Loader {
     inserter: Inserter,
     tables: Tables,
-    limits: Limits,
 }
 
 impl Loader {
     /// Takes a client whose database is set and migrated.
     pub fn new(client: Client, limits: Limits) -> Self {
-        Self { tables: Tables::new(limits.clone()), inserter: Inserter::new(client, limits.clone()), limits }
+        Self { tables: Tables::new(&limits), inserter: Inserter::new(client, limits) }
     }
 
     /// Lets a changed row wait. Per key the greatest `rev` wins; of changes with one key and one `rev` the last
@@ -118,7 +117,11 @@ impl Loader {
     /// As [`Loader::flush`].
     pub async fn flush_full(&mut self) -> Result<LoadReport> {
         let (rows, bytes) = self.buffered();
-        if self.limits.is_reached(rows, bytes) { self.insert(false).await } else { Ok(LoadReport::default()) }
+        if self.inserter.limits().is_reached(rows, bytes) {
+            self.insert(false).await
+        } else {
+            Ok(LoadReport::default())
+        }
     }
 
     fn insert(&mut self, all: bool) -> Answer<'_, LoadReport> {

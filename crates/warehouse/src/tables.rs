@@ -16,30 +16,32 @@ use std::marker::PhantomData;
 /// The rows that wait for one table, in blocks of which each is one insert.
 #[derive(Debug)]
 struct Table<T> {
+    /// The last one is filled. The first is kept when it is empty: its memory serves the next rows.
     blocks: Vec<Block>,
-    /// Blocks without rows, for their memory.
-    spare: Vec<Block>,
+    limits: Limits,
     of: PhantomData<fn(T)>,
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { blocks: Vec::new(), spare: Vec::new(), of: PhantomData }
-    }
-}
-
 impl<T: Stored> Table<T> {
+    fn new(limits: Limits) -> Self {
+        Self { blocks: Vec::new(), limits, of: PhantomData }
+    }
+
     /// Adds a row; says how many bytes it takes.
-    fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool, limits: &Limits) -> usize {
+    fn push(&mut self, mut row: T, stamp: Stamp, deleted: bool) -> usize {
         row.stamp(stamp, deleted);
-        if self.blocks.last().is_none_or(|block| limits.is_reached(block.rows(), block.bytes())) {
-            self.blocks.push(self.spare.pop().unwrap_or_default());
+        if self.blocks.last().is_none_or(|block| self.is_reached(block)) {
+            self.blocks.push(Block::default());
         }
         self.blocks.last_mut().map_or(0, |block| block.push(&row))
     }
 
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.blocks.iter().any(|block| limits.is_reached(block.rows(), block.bytes()))
+    fn is_reached(&self, block: &Block) -> bool {
+        self.limits.is_reached(block.rows(), block.bytes())
+    }
+
+    fn is_full(&self) -> bool {
+        self.blocks.iter().any(|block| self.is_reached(block))
     }
 
     fn size(&self) -> (usize, usize) {
@@ -47,16 +49,13 @@ impl<T: Stored> Table<T> {
     }
 
     fn clear(&mut self) {
-        self.blocks.iter_mut().for_each(Block::clear);
-        // The memory of one serves the next rows; more than one was an exception.
         self.blocks.truncate(1);
-        self.spare.append(&mut self.blocks);
-        self.spare.truncate(1);
+        self.blocks.iter_mut().for_each(Block::clear);
     }
 
     async fn insert(&mut self, into: &Inserter, report: &mut LoadReport) -> Result<()> {
         let columns = T::columns();
-        for block in &self.blocks {
+        for block in self.blocks.iter().filter(|block| block.rows() > 0) {
             into.insert(T::TABLE, &columns, block, report).await?;
         }
         self.clear();
@@ -70,7 +69,6 @@ macro_rules! tables {
         #[derive(Debug)]
         pub struct Tables {
             $($table: Table<$row>,)+
-            limits: Limits,
             /// How many rows wait, in all tables.
             rows: usize,
             /// How many bytes they take.
@@ -79,8 +77,8 @@ macro_rules! tables {
 
         impl Tables {
             /// Without rows. An insert has no more than the limits say.
-            pub fn new(limits: Limits) -> Self {
-                Self { $($table: Table::default(),)+ limits, rows: 0, bytes: 0 }
+            pub fn new(limits: &Limits) -> Self {
+                Self { $($table: Table::new(limits.clone()),)+ rows: 0, bytes: 0 }
             }
 
             /// Throws away what waits.
@@ -96,7 +94,7 @@ macro_rules! tables {
             pub async fn insert(&mut self, into: &Inserter, all: bool) -> Result<LoadReport> {
                 let mut report = LoadReport::default();
                 $(
-                    if all || self.$table.is_full(&self.limits) {
+                    if all || self.$table.is_full() {
                         let (rows, bytes) = self.$table.size();
                         self.$table.insert(into, &mut report).await?;
                         self.rows -= rows;
@@ -140,7 +138,7 @@ impl Tables {
 
     /// Adds an event of the archive.
     pub fn push_event(&mut self, event: &DeliveryEvent, stamp: Stamp) {
-        let weight = self.events.push(event.into(), stamp, false, &self.limits);
+        let weight = self.events.push(event.into(), stamp, false);
         self.count(weight);
     }
 
@@ -156,32 +154,24 @@ impl Tables {
 
     fn upsert(&mut self, row: &Row, stamp: Stamp, definition: &Text) -> usize {
         match row {
-            Row::Deployment(fact) => self.deployments.push(fact.as_ref().into(), stamp, false, &self.limits),
-            Row::Change(fact) => self.changes.push(fact.as_ref().into(), stamp, false, &self.limits),
-            Row::PullRequest(fact) => {
-                self.pull_requests.push(fact.as_ref().into(), stamp, false, &self.limits)
-            }
-            Row::Incident(fact) => self.incidents.push(fact.as_ref().into(), stamp, false, &self.limits),
-            Row::PipelineRun(fact) => {
-                self.pipeline_runs.push(fact.as_ref().into(), stamp, false, &self.limits)
-            }
-            Row::FlagChange(fact) => self.flag_changes.push(fact.as_ref().into(), stamp, false, &self.limits),
-            Row::Scan(fact) => self.scans.push(fact.as_ref().into(), stamp, false, &self.limits),
-            Row::ParkedEvent(fact) => {
-                self.parked_events.push(fact.as_ref().into(), stamp, false, &self.limits)
-            }
-            Row::DataQuality(fact) => {
-                self.data_quality.push(fact.as_ref().into(), stamp, false, &self.limits)
-            }
+            Row::Deployment(fact) => self.deployments.push(fact.as_ref().into(), stamp, false),
+            Row::Change(fact) => self.changes.push(fact.as_ref().into(), stamp, false),
+            Row::PullRequest(fact) => self.pull_requests.push(fact.as_ref().into(), stamp, false),
+            Row::Incident(fact) => self.incidents.push(fact.as_ref().into(), stamp, false),
+            Row::PipelineRun(fact) => self.pipeline_runs.push(fact.as_ref().into(), stamp, false),
+            Row::FlagChange(fact) => self.flag_changes.push(fact.as_ref().into(), stamp, false),
+            Row::Scan(fact) => self.scans.push(fact.as_ref().into(), stamp, false),
+            Row::ParkedEvent(fact) => self.parked_events.push(fact.as_ref().into(), stamp, false),
+            Row::DataQuality(fact) => self.data_quality.push(fact.as_ref().into(), stamp, false),
             Row::Step(step) => {
                 let row = StepRow { definition: definition.clone(), ..step.as_ref().into() };
-                self.steps.push(row, stamp, false, &self.limits)
+                self.steps.push(row, stamp, false)
             }
-            Row::Pane(pane) => self.panes.push(pane.as_ref().into(), stamp, false, &self.limits),
-            Row::Service(row) => self.services.push(row.as_ref().into(), stamp, false, &self.limits),
-            Row::Team(row) => self.teams.push(row.as_ref().into(), stamp, false, &self.limits),
-            Row::Scope(row) => self.scopes.push(row.as_ref().into(), stamp, false, &self.limits),
-            Row::Definition(row) => self.definitions.push(row.as_ref().into(), stamp, false, &self.limits),
+            Row::Pane(pane) => self.panes.push(pane.as_ref().into(), stamp, false),
+            Row::Service(row) => self.services.push(row.as_ref().into(), stamp, false),
+            Row::Team(row) => self.teams.push(row.as_ref().into(), stamp, false),
+            Row::Scope(row) => self.scopes.push(row.as_ref().into(), stamp, false),
+            Row::Definition(row) => self.definitions.push(row.as_ref().into(), stamp, false),
         }
     }
 
@@ -189,40 +179,40 @@ impl Tables {
         match key.clone() {
             RowKey::Deployment(service, deployment_id) => {
                 let row = DeploymentRow { service, deployment_id, ..DeploymentRow::default() };
-                self.deployments.push(row, stamp, true, &self.limits)
+                self.deployments.push(row, stamp, true)
             }
             RowKey::Change(service, repo, sha) => {
                 let row =
                     ChangeRow { service, repo, commit_sha: Text::new(sha.text()), ..ChangeRow::default() };
-                self.changes.push(row, stamp, true, &self.limits)
+                self.changes.push(row, stamp, true)
             }
             RowKey::PullRequest(repo, number) => {
                 let row = PullRequestRow { repo, number, ..PullRequestRow::default() };
-                self.pull_requests.push(row, stamp, true, &self.limits)
+                self.pull_requests.push(row, stamp, true)
             }
             RowKey::Incident(incident_id) => {
                 let row = IncidentRow { incident_id, ..IncidentRow::default() };
-                self.incidents.push(row, stamp, true, &self.limits)
+                self.incidents.push(row, stamp, true)
             }
             RowKey::PipelineRun(repo, run_id, attempt) => {
                 let row = PipelineRunRow { repo, run_id, attempt, ..PipelineRunRow::default() };
-                self.pipeline_runs.push(row, stamp, true, &self.limits)
+                self.pipeline_runs.push(row, stamp, true)
             }
             RowKey::FlagChange(source, event_id) => {
                 let row = FlagChangeRow { source, event_id, ..FlagChangeRow::default() };
-                self.flag_changes.push(row, stamp, true, &self.limits)
+                self.flag_changes.push(row, stamp, true)
             }
             RowKey::Scan(source, event_id) => {
                 let row = ScanRow { source, event_id, ..ScanRow::default() };
-                self.scans.push(row, stamp, true, &self.limits)
+                self.scans.push(row, stamp, true)
             }
             RowKey::ParkedEvent(source, event_id, hash) => {
                 let row = ParkedEventRow { source, event_id, hash, ..ParkedEventRow::default() };
-                self.parked_events.push(row, stamp, true, &self.limits)
+                self.parked_events.push(row, stamp, true)
             }
             RowKey::DataQuality(signal, subject) => {
                 let row = DataQualityRow { signal, subject, ..DataQualityRow::default() };
-                self.data_quality.push(row, stamp, true, &self.limits)
+                self.data_quality.push(row, stamp, true)
             }
             RowKey::Step(key) => {
                 let row = StepRow {
@@ -232,7 +222,7 @@ impl Tables {
                     as_of: key.as_of,
                     ..StepRow::default()
                 };
-                self.steps.push(row, stamp, true, &self.limits)
+                self.steps.push(row, stamp, true)
             }
             RowKey::Pane(key) => {
                 let row = PaneRow {
@@ -242,23 +232,16 @@ impl Tables {
                     start: key.start,
                     ..PaneRow::default()
                 };
-                self.panes.push(row, stamp, true, &self.limits)
+                self.panes.push(row, stamp, true)
             }
             RowKey::Service(service) => {
-                self.services.push(ServiceRow { service, ..ServiceRow::default() }, stamp, true, &self.limits)
+                self.services.push(ServiceRow { service, ..ServiceRow::default() }, stamp, true)
             }
-            RowKey::Team(team) => {
-                self.teams.push(TeamRow { team, ..TeamRow::default() }, stamp, true, &self.limits)
+            RowKey::Team(team) => self.teams.push(TeamRow { team, ..TeamRow::default() }, stamp, true),
+            RowKey::Scope(scope) => self.scopes.push(ScopeRow { scope, ..ScopeRow::default() }, stamp, true),
+            RowKey::Definition(key) => {
+                self.definitions.push(DefinitionRow { key, ..DefinitionRow::default() }, stamp, true)
             }
-            RowKey::Scope(scope) => {
-                self.scopes.push(ScopeRow { scope, ..ScopeRow::default() }, stamp, true, &self.limits)
-            }
-            RowKey::Definition(key) => self.definitions.push(
-                DefinitionRow { key, ..DefinitionRow::default() },
-                stamp,
-                true,
-                &self.limits,
-            ),
         }
     }
 }
