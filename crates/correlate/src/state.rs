@@ -8,8 +8,8 @@ use crate::quality::Signal;
 use model::event::PullRequestEvent;
 use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
-use model::lookup::{Groups, Lookup};
-use model::table::Table;
+use model::lookup::{DerivedGroups, DerivedLookup, Groups, Lookup};
+use model::table::{DerivedTable, Table};
 use model::{
     DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
     Text, Timestamp,
@@ -210,43 +210,43 @@ pub struct State {
     /// What was told, record by record.
     pub records: Groups<Thing, RecordOrder, Arc<DeliveryEvent>>,
     /// Commits.
-    pub nodes: Lookup<(RepoName, Sha), Node>,
+    pub nodes: DerivedLookup<(RepoName, Sha), Node>,
     /// Parent → child.
-    pub children: Groups<(RepoName, Sha), Sha, ()>,
+    pub children: DerivedGroups<(RepoName, Sha), Sha, ()>,
     /// Commit → pushes (source, id) that list it or end in it.
-    pub pushed_in: Groups<(RepoName, Sha), (Text, Text), ()>,
+    pub pushed_in: DerivedGroups<(RepoName, Sha), (Text, Text), ()>,
     /// Reverted commit → its reverts.
-    pub reverted_by: Groups<(RepoName, Sha), Sha, ()>,
+    pub reverted_by: DerivedGroups<(RepoName, Sha), Sha, ()>,
     /// Attempts.
-    pub attempts: Lookup<(ServiceName, DeploymentId), Attempt>,
+    pub attempts: DerivedLookup<(ServiceName, DeploymentId), Attempt>,
     /// Attempts in the order in which they are grouped.
-    pub chains: Table<(ServiceName, Environment, Chain, Timestamp, DeploymentId), ()>,
+    pub chains: DerivedTable<(ServiceName, Environment, Chain, Timestamp, DeploymentId), ()>,
     /// Attempt → the logical deployment that it belongs to.
-    pub rollout_of: Lookup<(ServiceName, DeploymentId), DeploymentId>,
+    pub rollout_of: DerivedLookup<(ServiceName, DeploymentId), DeploymentId>,
     /// Deployment id → the services that have it.
-    pub bearers: Table<(Text, ServiceName), ()>,
+    pub bearers: DerivedTable<(Text, ServiceName), ()>,
     /// Logical deployments.
     pub rollouts: Table<(ServiceName, DeploymentId), Rollout>,
     /// Production deployments that succeeded, per environment.
-    pub succeeded: Table<(ServiceName, Environment, Rank), Option<Text>>,
+    pub succeeded: DerivedTable<(ServiceName, Environment, Rank), Option<Text>>,
     /// The same by immutable version.
-    pub by_version: Table<(ServiceName, Environment, Text, Rank), ()>,
+    pub by_version: DerivedTable<(ServiceName, Environment, Text, Rank), ()>,
     /// Production deployments that succeeded or are partial.
-    pub serving: Table<(ServiceName, Rank), ()>,
+    pub serving: DerivedTable<(ServiceName, Rank), ()>,
     /// Production deployments that succeeded and have a known head.
-    pub headed: Table<(ServiceName, Rank), ()>,
+    pub headed: DerivedTable<(ServiceName, Rank), ()>,
     /// Stated commit, head or version → logical deployments.
-    pub by_name: Table<(ServiceName, Text, DeploymentId), ()>,
+    pub by_name: DerivedTable<(ServiceName, Text, DeploymentId), ()>,
     /// Commits whose being known matters to a logical deployment.
-    pub awaited: Groups<Sha, (ServiceName, DeploymentId), ()>,
+    pub awaited: DerivedGroups<Sha, (ServiceName, DeploymentId), ()>,
     /// Heads of deployments that label.
-    pub heads: Groups<(ServiceName, RepoName, Sha), Rank, ()>,
+    pub heads: DerivedGroups<(ServiceName, RepoName, Sha), Rank, ()>,
     /// Commits that deployments list.
-    pub listed: Groups<(ServiceName, RepoName, Sha), Rank, ()>,
+    pub listed: DerivedGroups<(ServiceName, RepoName, Sha), Rank, ()>,
     /// The earliest deployment whose head reaches a commit.
-    pub reach: Lookup<(ServiceName, RepoName, Sha), Rank>,
+    pub reach: DerivedLookup<(ServiceName, RepoName, Sha), Rank>,
     /// Label → the commits that bear it.
-    pub held: Table<(ServiceName, Rank, RepoName, Sha), ()>,
+    pub held: DerivedTable<(ServiceName, Rank, RepoName, Sha), ()>,
     /// The deployment that a change is counted under.
     pub counted: Lookup<(ServiceName, RepoName, Sha), DeploymentId>,
     /// How many changes a deployment ships.
@@ -300,15 +300,15 @@ pub struct State {
     /// Incidents of this task that ask.
     pub asking: Table<(DeploymentId, IncidentId), ()>,
     /// Pull requests.
-    pub pulls: Lookup<(RepoName, u64), Pull>,
+    pub pulls: DerivedLookup<(RepoName, u64), Pull>,
     /// Commit → pull requests.
-    pub pulls_of: Groups<(RepoName, Sha), (PullRole, u64), ()>,
+    pub pulls_of: DerivedGroups<(RepoName, Sha), (PullRole, u64), ()>,
     /// Runs by what they ran on.
-    pub runs_on: Groups<(RepoName, Sha), (RunId, u32), Text>,
+    pub runs_on: DerivedGroups<(RepoName, Sha), (RunId, u32), Text>,
     /// Workflows on commits.
-    pub flaky: Lookup<(RepoName, Text, Sha), Flaky>,
+    pub flaky: DerivedLookup<(RepoName, Text, Sha), Flaky>,
     /// Artifacts that a home waits for: artifact, service, deployment.
-    pub artifact_users: Table<(HomeKey, ServiceName, DeploymentId), ()>,
+    pub artifact_users: DerivedTable<(HomeKey, ServiceName, DeploymentId), ()>,
     /// Their commits, as the index told.
     pub artifacts: Table<HomeKey, Sha>,
     /// Artifacts that each home of this task waits for.

@@ -260,15 +260,6 @@ impl Stateful for Correlator {
     fn entries(&self) -> usize {
         self.state.entries()
     }
-    fn roll_back_state(&mut self) {
-        self.state.roll_back_state();
-        self.dirty = Dirty::default();
-        self.messages.clear();
-        self.rows.clear();
-        self.pending.clear();
-        self.derived = None;
-        self.told.outdate();
-    }
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
         self.state.restore_entry(entry)
     }

@@ -78,7 +78,7 @@ pub struct Task<L: Logic, O: Outside> {
 /// The shortest time for which a batch is gathered.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// After how much silence corrections are written.
-const IDLE_AFTER: Duration = Duration::from_millis(500);
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// How often corrections are written while records come.
 const CORRECT_EVERY: Duration = Duration::from_secs(5);
 /// While records come, at most one part in so many of the time goes into corrections.

@@ -17,9 +17,22 @@ impl<K, V> Default for Journal<K, V> {
     }
 }
 
-impl<K: Ord, V> Journal<K, V> {
-    /// Notes that a key changed, and what stood there before (`None`: it was not there).
-    pub fn note(&mut self, key: K, before: Option<V>) {
+/// Whoever hears what a table's running transaction changes.
+pub trait Changes<K, V>: Default {
+    /// A key changed; what stood there before (`None`: it was not there).
+    fn note(&mut self, key: impl FnOnce() -> K, before: Option<V>);
+}
+
+/// Nobody: of a table that follows from others and is not stored, changes are told to none.
+#[derive(Debug, Clone, Default)]
+pub struct Untold;
+
+impl<K, V> Changes<K, V> for Untold {
+    fn note(&mut self, _: impl FnOnce() -> K, _: Option<V>) {}
+}
+
+impl<K: Ord, V> Changes<K, V> for Journal<K, V> {
+    fn note(&mut self, key: impl FnOnce() -> K, before: Option<V>) {
         if self.changes.is_empty() {
             // What one large transaction took is not kept for ever.
             self.changes.shrink_to(CROWDED);
@@ -28,9 +41,11 @@ impl<K: Ord, V> Journal<K, V> {
             self.tidy();
             self.crowded = CROWDED.max(2 * self.changes.len());
         }
-        self.changes.push((key, before));
+        self.changes.push((key(), before));
     }
+}
 
+impl<K: Ord, V> Journal<K, V> {
     /// Ends the transaction: hands each key whose value is another than before (`None`: not there), with what `get`
     /// finds there now and what stood there before, in the order of the keys.
     pub fn commit<'a>(
@@ -40,25 +55,14 @@ impl<K: Ord, V> Journal<K, V> {
     ) where
         V: PartialEq + 'a,
     {
-        for (key, before) in self.first_changes() {
+        self.tidy();
+        self.crowded = CROWDED;
+        for (key, before) in self.changes.drain(..) {
             let now = get(&key);
             if now != before.as_ref() {
                 change(&key, now, before.as_ref());
             }
         }
-    }
-
-    /// Ends the transaction: gives out each key that changed with what stood there before, in the order of the keys.
-    pub fn first_changes(&mut self) -> impl Iterator<Item = (K, Option<V>)> {
-        self.tidy();
-        self.crowded = CROWDED;
-        self.changes.drain(..)
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.changes.clear();
-        self.crowded = CROWDED;
     }
 
     /// Leaves of each key the first change, in the order of the keys.
@@ -76,11 +80,13 @@ mod tests {
     fn a_key_that_changes_often_is_kept_only_a_few_times() {
         let mut journal = Journal::default();
         for round in 0..100_000 {
-            journal.note(round % 7, Some(round));
+            journal.note(|| round % 7, Some(round));
         }
         assert!(journal.changes.len() <= CROWDED, "{} entries for 7 keys", journal.changes.len());
-        let first: Vec<_> = journal.first_changes().collect();
-        assert_eq!(first, (0..7).map(|key| (key, Some(key))).collect::<Vec<_>>());
-        assert_eq!(journal.first_changes().count(), 0);
+        for first in [(0..7).map(|key| (key, Some(key))).collect::<Vec<_>>(), Vec::new()] {
+            let mut told = Vec::new();
+            journal.commit(|_| None, |key, _, before| told.push((*key, before.copied())));
+            assert_eq!(told, first);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Tables of a task's state that are asked for whole keys, or for all that lies under one: without an order over
-//! everything, what a question costs does not grow with the history. Changes are journalled as those of a
-//! [`Table`](crate::table::Table), and handed out in the order of the keys.
+//! everything, what a question costs does not grow with the history. Changes are told as those of a
+//! [`Table`](crate::table::Table), in the order of the keys.
 
-use crate::journal::Journal;
+use crate::journal::{Changes, Journal, Untold};
 use foldhash::fast::FixedState;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -10,46 +10,50 @@ use std::hash::Hash;
 
 /// Rows by key, with a journal of what the running transaction changed.
 #[derive(Debug, Clone)]
-pub struct Lookup<K, V> {
+pub struct Lookup<K, V, C = Journal<K, V>> {
     rows: HashMap<K, V, FixedState>,
-    journal: Journal<K, V>,
+    changes: C,
 }
 
-impl<K, V> Default for Lookup<K, V> {
+/// A [`Lookup`] that follows from other tables and is not stored.
+pub type DerivedLookup<K, V> = Lookup<K, V, Untold>;
+
+impl<K, V, C: Default> Default for Lookup<K, V, C> {
     fn default() -> Self {
-        Self { rows: HashMap::default(), journal: Journal::default() }
+        Self { rows: HashMap::default(), changes: C::default() }
     }
 }
 
 /// Equal rows; what a transaction does to them is no part of it.
-impl<K: Eq + Hash, V: PartialEq> PartialEq for Lookup<K, V> {
+impl<K: Eq + Hash, V: PartialEq, C> PartialEq for Lookup<K, V, C> {
     fn eq(&self, other: &Self) -> bool {
         self.rows == other.rows
     }
 }
 
-impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
+impl<K: Ord + Hash + Clone, V: PartialEq, C: Changes<K, V>> Lookup<K, V, C> {
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.rows.get(key)
     }
     /// Puts a value. Putting what is there changes nothing.
     pub fn put(&mut self, key: K, value: V) {
-        let (key, before) = match self.rows.entry(key) {
-            Entry::Occupied(row) if *row.get() == value => return,
-            Entry::Occupied(mut row) => (row.key().clone(), Some(row.insert(value))),
-            Entry::Vacant(row) => {
-                let key = row.key().clone();
-                row.insert(value);
-                (key, None)
+        match self.rows.entry(key) {
+            Entry::Occupied(row) if *row.get() == value => {}
+            Entry::Occupied(mut row) => {
+                let before = row.insert(value);
+                self.changes.note(|| row.key().clone(), Some(before));
             }
-        };
-        self.journal.note(key, before);
+            Entry::Vacant(row) => {
+                self.changes.note(|| row.key().clone(), None);
+                row.insert(value);
+            }
+        }
     }
     /// Takes a value away.
     pub fn remove(&mut self, key: &K) {
         if let Some((key, before)) = self.rows.remove_entry(key) {
-            self.journal.note(key, Some(before));
+            self.changes.note(|| key, Some(before));
         }
     }
     /// Every row, in the order of the keys: it sorts them.
@@ -73,26 +77,9 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
     /// Takes every row away (journalled).
     pub fn clear(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        rows.into_iter().for_each(|(key, value)| self.journal.note(key, Some(value)));
+        rows.into_iter().for_each(|(key, value)| self.changes.note(|| key, Some(value)));
     }
-    /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
-    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
-        self.journal.commit(|key| self.rows.get(key), change);
-    }
-    /// Ends the transaction of a table that is not stored.
-    pub fn forget_changes(&mut self) {
-        self.journal.clear();
-    }
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        for (key, before) in self.journal.first_changes() {
-            self.rows.remove(&key);
-            if let Some(value) = before {
-                self.rows.insert(key, value);
-            }
-        }
-    }
-    /// Puts a row that a changelog holds, without a journal entry.
+    /// Puts a row that a changelog holds, and tells it to nobody.
     pub fn restore(&mut self, key: K, value: Option<V>) {
         match value {
             Some(value) => self.rows.insert(key, value),
@@ -101,13 +88,23 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Lookup<K, V> {
     }
 }
 
+impl<K: Ord + Hash, V: PartialEq> Lookup<K, V> {
+    /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
+    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        self.changes.commit(|key| self.rows.get(key), change);
+    }
+}
+
 /// Rows by a group and an order within it, with a journal of what the running transaction changed.
 #[derive(Debug, Clone)]
-pub struct Groups<G, O, V> {
+pub struct Groups<G, O, V, C = Journal<(G, O), V>> {
     groups: HashMap<G, Group<O, V>, FixedState>,
     rows: usize,
-    journal: Journal<(G, O), V>,
+    changes: C,
 }
+
+/// [`Groups`] that follow from other tables and are not stored.
+pub type DerivedGroups<G, O, V> = Groups<G, O, V, Untold>;
 
 /// The rows of a group. Most have one or two; some have all that waits for a catalog.
 #[derive(Debug, Clone)]
@@ -175,14 +172,14 @@ impl<O: Ord, V> Group<O, V> {
     }
 }
 
-impl<G, O, V> Default for Groups<G, O, V> {
+impl<G, O, V, C: Default> Default for Groups<G, O, V, C> {
     fn default() -> Self {
-        Self { groups: HashMap::default(), rows: 0, journal: Journal::default() }
+        Self { groups: HashMap::default(), rows: 0, changes: C::default() }
     }
 }
 
 /// Equal rows; what a transaction does to them is no part of it.
-impl<G: Eq + Hash, O: Ord, V: PartialEq> PartialEq for Groups<G, O, V> {
+impl<G: Eq + Hash, O: Ord, V: PartialEq, C> PartialEq for Groups<G, O, V, C> {
     fn eq(&self, other: &Self) -> bool {
         let has = |(group, rows): (&G, &Group<O, V>)| {
             other.groups.get(group).is_some_and(|others| rows.iter().eq(others.iter()))
@@ -191,29 +188,43 @@ impl<G: Eq + Hash, O: Ord, V: PartialEq> PartialEq for Groups<G, O, V> {
     }
 }
 
-impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V> {
+impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>> Groups<G, O, V, C> {
     /// The value of a key.
     pub fn get(&self, (group, order): &(G, O)) -> Option<&V> {
         self.groups.get(group)?.get(order)
     }
     /// The rows of a group, in order; both ends can be walked from.
-    pub fn of<'a>(&'a self, group: &G) -> impl DoubleEndedIterator<Item = (&'a O, &'a V)> + use<'a, G, O, V> {
+    pub fn of<'a>(&'a self, group: &G) -> impl DoubleEndedIterator<Item = (&'a O, &'a V)> + use<'a, G, O, V, C> {
         self.groups.get(group).into_iter().flat_map(Group::iter)
     }
     /// Puts a value. Putting what is there changes nothing.
     pub fn put(&mut self, (group, order): (G, O), value: V) {
-        let rows = self.groups.entry(group.clone()).or_insert_with(|| Group::Few(Vec::new()));
-        if rows.get(&order) == Some(&value) {
-            return;
+        let key = || (group.clone(), order.clone());
+        match self.groups.get_mut(&group) {
+            Some(rows) => match rows.get(&order) {
+                Some(before) if *before == value => {}
+                Some(_) => {
+                    let key = key();
+                    let before = rows.insert(order, value);
+                    self.changes.note(|| key, before);
+                }
+                None => {
+                    self.rows += 1;
+                    self.changes.note(key, None);
+                    rows.insert(order, value);
+                }
+            },
+            None => {
+                self.rows += 1;
+                self.changes.note(key, None);
+                self.groups.insert(group, Group::Few(vec![(order, value)]));
+            }
         }
-        let before = rows.insert(order.clone(), value);
-        self.rows += usize::from(before.is_none());
-        self.journal.note((group, order), before);
     }
     /// Takes a value away.
     pub fn remove(&mut self, key: &(G, O)) {
         if let Some(before) = self.take(key) {
-            self.journal.note(key.clone(), Some(before));
+            self.changes.note(|| key.clone(), Some(before));
         }
     }
     fn take(&mut self, (group, order): &(G, O)) -> Option<V> {
@@ -249,27 +260,14 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V
     pub fn clear(&mut self) {
         self.rows = 0;
         for (group, rows) in std::mem::take(&mut self.groups) {
-            let mut note = |(order, value)| self.journal.note((group.clone(), order), Some(value));
+            let mut note = |(order, value)| self.changes.note(|| (group.clone(), order), Some(value));
             match rows {
                 Group::Few(rows) => rows.into_iter().for_each(&mut note),
                 Group::Many(rows) => rows.into_iter().for_each(&mut note),
             }
         }
     }
-    /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
-    pub fn commit(&mut self, change: impl FnMut(&(G, O), Option<&V>, Option<&V>)) {
-        self.journal.commit(|(group, order)| self.groups.get(group)?.get(order), change);
-    }
-    /// Ends the transaction of a table that is not stored.
-    pub fn forget_changes(&mut self) {
-        self.journal.clear();
-    }
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        let changes: Vec<_> = self.journal.first_changes().collect();
-        changes.into_iter().for_each(|(key, before)| self.restore(key, before));
-    }
-    /// Puts a row that a changelog holds, without a journal entry.
+    /// Puts a row that a changelog holds, and tells it to nobody.
     pub fn restore(&mut self, key: (G, O), value: Option<V>) {
         let Some(value) = value else {
             self.take(&key);
@@ -278,6 +276,13 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: Clone + PartialEq> Groups<G, O, V
         let (group, order) = key;
         let rows = self.groups.entry(group).or_insert_with(|| Group::Few(Vec::new()));
         self.rows += usize::from(rows.insert(order, value).is_none());
+    }
+}
+
+impl<G: Ord + Hash, O: Ord, V: PartialEq> Groups<G, O, V> {
+    /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
+    pub fn commit(&mut self, change: impl FnMut(&(G, O), Option<&V>, Option<&V>)) {
+        self.changes.commit(|(group, order)| self.groups.get(group)?.get(order), change);
     }
 }
 
@@ -333,10 +338,6 @@ mod tests {
                     groups.commit(|key, now, before| of_groups.push((*key, now.copied(), before.copied())));
                     prop_assert_eq!(&told[1], &told[0]);
                     prop_assert_eq!(&told[2], &told[0]);
-                } else {
-                    table.roll_back();
-                    lookup.roll_back();
-                    groups.roll_back();
                 }
                 let rows: Vec<_> = table.iter().map(|(key, value)| (*key, *value)).collect();
                 prop_assert_eq!(lookup.iter().map(|(key, value)| (*key, *value)).collect::<Vec<_>>(), rows.clone());

@@ -1,7 +1,7 @@
-//! A task's state: ordered tables in memory whose changes are journalled, so that a transaction can publish
-//! them to a changelog or take them back.
+//! A task's state: ordered tables in memory whose changes are journalled, so that a transaction can publish them to a
+//! changelog. A transaction that fails is not taken back: its task is restored from the changelog.
 
-use crate::journal::Journal;
+use crate::journal::{Changes, Journal, Untold};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,25 +9,28 @@ use std::ops::RangeBounds;
 
 /// An ordered table with a journal of what the running transaction changed.
 #[derive(Debug, Clone)]
-pub struct Table<K, V> {
+pub struct Table<K, V, C = Journal<K, V>> {
     rows: BTreeMap<K, V>,
-    journal: Journal<K, V>,
+    changes: C,
 }
 
-impl<K, V> Default for Table<K, V> {
+/// A [`Table`] that follows from others and is not stored.
+pub type DerivedTable<K, V> = Table<K, V, Untold>;
+
+impl<K, V, C: Default> Default for Table<K, V, C> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), journal: Journal::default() }
+        Self { rows: BTreeMap::new(), changes: C::default() }
     }
 }
 
 /// Equal rows; what a transaction does to them is no part of it.
-impl<K: PartialEq, V: PartialEq> PartialEq for Table<K, V> {
+impl<K: PartialEq, V: PartialEq, C> PartialEq for Table<K, V, C> {
     fn eq(&self, other: &Self) -> bool {
         self.rows == other.rows
     }
 }
 
-impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
+impl<K: Ord + Clone, V: Clone + PartialEq, C: Changes<K, V>> Table<K, V, C> {
     /// The value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
@@ -41,29 +44,30 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     }
     /// Puts a value; returns whether the key was not there. Putting what is there changes nothing.
     pub fn put(&mut self, key: K, value: V) -> bool {
-        let (key, before) = match self.rows.entry(key) {
-            Entry::Occupied(row) if *row.get() == value => return false,
-            Entry::Occupied(mut row) => (row.key().clone(), Some(row.insert(value))),
-            Entry::Vacant(row) => {
-                let key = row.key().clone();
-                row.insert(value);
-                (key, None)
+        match self.rows.entry(key) {
+            Entry::Occupied(row) if *row.get() == value => false,
+            Entry::Occupied(mut row) => {
+                let before = row.insert(value);
+                self.changes.note(|| row.key().clone(), Some(before));
+                false
             }
-        };
-        let is_new = before.is_none();
-        self.journal.note(key, before);
-        is_new
+            Entry::Vacant(row) => {
+                self.changes.note(|| row.key().clone(), None);
+                row.insert(value);
+                true
+            }
+        }
     }
     /// Takes a value away and hands it out.
     pub fn take(&mut self, key: &K) -> Option<V> {
         let (key, before) = self.rows.remove_entry(key)?;
-        self.journal.note(key, Some(before.clone()));
+        self.changes.note(|| key, Some(before.clone()));
         Some(before)
     }
     /// Takes a value away; returns whether the key was there.
     pub fn remove(&mut self, key: &K) -> bool {
         let Some((key, before)) = self.rows.remove_entry(key) else { return false };
-        self.journal.note(key, Some(before));
+        self.changes.note(|| key, Some(before));
         true
     }
     /// The rows in a range of keys, in order; both ends can be walked from.
@@ -85,32 +89,22 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
     /// Takes every row away (journalled).
     pub fn clear(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        rows.into_iter().for_each(|(key, value)| self.journal.note(key, Some(value)));
+        rows.into_iter().for_each(|(key, value)| self.changes.note(|| key, Some(value)));
     }
-    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
-    /// in the order of the keys, and forgets the journal.
-    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
-        self.journal.commit(|key| self.rows.get(key), change);
-    }
-    /// Ends the transaction of a table that is not stored.
-    pub fn forget_changes(&mut self) {
-        self.journal.clear();
-    }
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        for (key, before) in self.journal.first_changes() {
-            match before {
-                Some(value) => self.rows.insert(key, value),
-                None => self.rows.remove(&key),
-            };
-        }
-    }
-    /// Puts a row that a changelog holds, without a journal entry.
+    /// Puts a row that a changelog holds, and tells it to nobody.
     pub fn restore(&mut self, key: K, value: Option<V>) {
         match value {
             Some(value) => self.rows.insert(key, value),
             None => self.rows.remove(&key),
         };
+    }
+}
+
+impl<K: Ord, V: PartialEq> Table<K, V> {
+    /// Ends the transaction: hands each changed key with its value now and its value before (`None`: not there),
+    /// in the order of the keys, and forgets the journal.
+    pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
+        self.changes.commit(|key| self.rows.get(key), change);
     }
 }
 
@@ -161,8 +155,6 @@ pub trait Stateful {
     fn commit_changes(&mut self, changes: &mut Vec<Change>);
     /// How many entries the stored state has.
     fn entries(&self) -> usize;
-    /// Ends the transaction as if it had never begun.
-    fn roll_back_state(&mut self);
     /// Puts one entry of the changelog back.
     ///
     /// # Errors
@@ -189,20 +181,14 @@ macro_rules! stateful {
                 $(self.$table.commit(|key, value, _| {
                     changelog.push($crate::table::encode($number, key, value));
                 });)+
-                $(self.$derived.forget_changes();)*
             }
             fn commit_changes(&mut self, changes: &mut Vec<$crate::table::Change>) {
                 $(self.$table.commit(|key, value, before| {
                     changes.push($crate::table::encode_change($number, key, value, before));
                 });)+
-                $(self.$derived.forget_changes();)*
             }
             fn entries(&self) -> usize {
                 0 $(+ self.$table.len())+
-            }
-            fn roll_back_state(&mut self) {
-                $(self.$table.roll_back();)+
-                $(self.$derived.roll_back();)*
             }
             fn restore_entry(
                 &mut self,
@@ -281,14 +267,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rolled_back_transaction_never_was_and_a_committed_one_tells_each_change_once() {
+    fn a_committed_transaction_tells_each_change_once() {
         let mut table = Table::default();
         table.put(1, "a");
         table.commit(|_, _, _| {});
-        table.put(1, "b");
-        table.put(2, "c");
-        table.roll_back();
-        assert_eq!(table.iter().collect::<Vec<_>>(), [(&1, &"a")]);
         table.put(1, "b");
         table.put(1, "c");
         table.put(3, "x");

@@ -253,17 +253,6 @@ impl Topology {
         }
     }
 
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        self.correlators.iter_mut().for_each(Stateful::roll_back_state);
-        self.aggregators.iter_mut().for_each(Stateful::roll_back_state);
-        self.inboxes.iter_mut().for_each(VecDeque::clear);
-        self.unsettled = false;
-        self.rows.clear();
-        self.events.clear();
-        self.dead_letters.clear();
-    }
-
     /// Puts one entry of a task's changelog back.
     ///
     /// # Errors

@@ -227,14 +227,6 @@ impl Stateful for Aggregator {
     fn entries(&self) -> usize {
         self.series.values().map(|kept| kept.series.entries()).sum()
     }
-    fn roll_back_state(&mut self) {
-        for id in std::mem::take(&mut self.changed) {
-            if let Some(kept) = self.series.get_mut(&id) {
-                kept.series.roll_back();
-            }
-        }
-        self.derive();
-    }
     fn restore_entry(&mut self, entry: &ChangelogEntry) -> Result<(), RestoreError> {
         store::restore(entry, |id| &mut self.series.entry(id).or_default().series)
     }

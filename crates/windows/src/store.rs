@@ -36,14 +36,6 @@ impl Series {
         self.owed.commit(|key, now, before| changes.put(OWED, &(id, key), now, before));
     }
 
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        self.panes.roll_back();
-        self.samples.roll_back();
-        self.marks.roll_back();
-        self.owed.roll_back();
-    }
-
     /// How many entries it has; walks over its panes.
     pub fn entries(&self) -> usize {
         self.block_entries() + self.marks.len() + self.owed.len()

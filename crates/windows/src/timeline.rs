@@ -1,7 +1,7 @@
 //! An ordered table for keys that mostly come in order: rows in blocks, the newest block at hand. What happens at the
 //! newest end costs the same however long the history is; a tree is a level deeper for every ten times its size.
 
-use model::journal::Journal;
+use model::journal::{Changes, Journal};
 use std::ops::RangeInclusive;
 
 /// Most rows of a block. A full one is cut in two, or, at the newest end, followed by a new one.
@@ -49,14 +49,14 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
     pub fn put(&mut self, key: K, value: V) {
         let before = self.rows.insert(key, value);
         if before != Some(value) {
-            self.journal.note(key, before);
+            self.journal.note(|| key, before);
         }
     }
 
     /// Takes a value away.
     pub fn remove(&mut self, key: &K) {
         if let Some(before) = self.rows.take(key) {
-            self.journal.note(*key, Some(before));
+            self.journal.note(|| *key, Some(before));
         }
     }
 
@@ -74,13 +74,6 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Timeline<K, V> {
     /// in the order of the keys.
     pub fn commit(&mut self, change: impl FnMut(&K, Option<&V>, Option<&V>)) {
         self.journal.commit(|key| self.rows.get(key), change);
-    }
-
-    /// Ends the transaction as if it had never begun.
-    pub fn roll_back(&mut self) {
-        for (key, before) in self.journal.first_changes() {
-            self.rows.restore(key, before);
-        }
     }
 
     /// Puts a row that a changelog holds, without a journal entry.
@@ -192,7 +185,6 @@ mod tests {
         Put(i64, i64),
         Remove(i64),
         Commit,
-        RollBack,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -200,7 +192,6 @@ mod tests {
             8 => (0_i64..600, 0_i64..3).prop_map(|(key, value)| Step::Put(key, value)),
             4 => (0_i64..600).prop_map(Step::Remove),
             1 => Just(Step::Commit),
-            1 => Just(Step::RollBack),
         ]
     }
 
@@ -232,10 +223,6 @@ mod tests {
                         timeline.commit(|key, now, before| told.push((*key, now.copied(), before.copied())));
                         table.commit(|key, now, before| expected.push((*key, now.copied(), before.copied())));
                         prop_assert_eq!(told, expected);
-                    }
-                    Step::RollBack => {
-                        timeline.roll_back();
-                        table.roll_back();
                     }
                 }
             }

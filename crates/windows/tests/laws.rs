@@ -164,7 +164,6 @@ impl Task {
 enum End {
     InOrderFlush,
     FullFlush,
-    RollBackAndAgain,
     CrashBefore,
 }
 
@@ -172,7 +171,6 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         6 => Just(End::InOrderFlush),
         2 => Just(End::FullFlush),
-        1 => Just(End::RollBackAndAgain),
         1 => Just(End::CrashBefore),
     ]
 }
@@ -305,14 +303,8 @@ proptest! {
             let (length, end) = *cuts.next().unwrap();
             let batch = &stream[applied..(applied + length).min(stream.len())];
             batch.iter().for_each(|contribution| task.state.apply(contribution));
-            if matches!(end, End::CrashBefore | End::RollBackAndAgain) {
-                if matches!(end, End::CrashBefore) {
-                    task.crash();
-                } else {
-                    let mut lost = Vec::new();
-                    task.state.flush(applied % 2 == 0, &mut lost);
-                    task.state.roll_back_state();
-                }
+            if matches!(end, End::CrashBefore) {
+                task.crash();
                 batch.iter().for_each(|contribution| task.state.apply(contribution));
             }
             applied += batch.len();
