@@ -67,6 +67,12 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault("comes-and-goes", "A member joins and leaves every 2 s.", Play::Kafka(members::comes_and_goes)),
     fault(
+        "rolled",
+        "Two static members are started again in turn, after SIGTERM or SIGKILL, each within its session: no partition \
+         of the other moves.",
+        Play::Kafka(members::rolled),
+    ),
+    fault(
         "two-of-one-name",
         "Two processes have one `kafka.instance`, and so one transactional id of `ingest`.",
         Play::Kafka(members::two_of_one_name),
@@ -121,7 +127,7 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault(
         "overload",
-        "Records come at least ten times faster (in the selection three times) than ClickHouse takes their rows: lag is \
+        "For 10 minutes (small: 20 s) records come at least ten times faster than ClickHouse takes their rows: lag is \
          reported and drains, memory stays below 1 GiB, and the groups move nothing.",
         Play::Kafka(overload::slow_output),
     ),

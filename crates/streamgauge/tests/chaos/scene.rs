@@ -30,6 +30,8 @@ struct Member {
     /// What it is called here; its `kafka.instance` may be another's.
     name: String,
     instance: String,
+    /// Whether it is a static member of its groups.
+    is_static: bool,
     child: Child,
 }
 
@@ -173,6 +175,15 @@ impl<'a> Scene<'a> {
 
     /// Starts a member that calls itself as another may.
     pub fn start_as(&mut self, name: &str, instance: &str) {
+        self.launch(name, instance, false);
+    }
+
+    /// Starts a static member of all stages: one that is back within its session has its partitions still.
+    pub fn start_static(&mut self, name: &str) {
+        self.launch(name, name, true);
+    }
+
+    fn launch(&mut self, name: &str, instance: &str, is_static: bool) {
         let log = File::options().create(true).append(true).open(self.log_path(name)).unwrap();
         let child = program(self.organisation.folder.path())
             .args(["-v", "--catalog", "catalog.toml", "--config"])
@@ -180,11 +191,12 @@ impl<'a> Scene<'a> {
             .arg("run")
             .env("STREAMGAUGE__KAFKA__INSTANCE", instance)
             .env("STREAMGAUGE__KAFKA__LOCAL_CHECKPOINTS", "true")
+            .env("STREAMGAUGE__KAFKA__STATIC_MEMBERSHIP", is_static.to_string())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        self.members.push(Member { name: name.to_owned(), instance: instance.to_owned(), child });
+        self.members.push(Member { name: name.to_owned(), instance: instance.to_owned(), is_static, child });
     }
 
     fn take(&mut self, name: &str) -> Member {
@@ -259,13 +271,13 @@ impl<'a> Scene<'a> {
         let mut ended = Vec::new();
         for member in &mut self.members {
             if let Some(status) = member.child.try_wait().unwrap() {
-                ended.push((member.name.clone(), member.instance.clone(), status));
+                ended.push((member.name.clone(), status));
             }
         }
-        for (name, instance, status) in ended {
-            self.take(&name);
+        for (name, status) in ended {
+            let Member { instance, is_static, .. } = self.take(&name);
             self.notes.push(format!("{name} ended by itself ({status})"));
-            self.start_as(&name, &instance);
+            self.launch(&name, &instance, is_static);
         }
     }
 
@@ -276,8 +288,20 @@ impl<'a> Scene<'a> {
 
     /// How often the groups gave partitions to the members that run.
     pub fn assignments(&self) -> usize {
-        let count = |member: &Member| self.log(&member.name).matches("assigned").count();
-        self.members.iter().map(count).sum()
+        self.members.iter().map(|member| self.assignments_of(&member.name)).sum()
+    }
+
+    /// How often the groups gave partitions to a member, in all its lives.
+    pub fn assignments_of(&self, name: &str) -> usize {
+        self.log(name).matches("assigned").count()
+    }
+
+    /// Waits until every stage of these members has its partitions and restored what they need.
+    pub fn wait_until_ready(&mut self, names: &[&str]) {
+        self.wait_for("the members are ready", |scene| {
+            let ready = |name: &&str| Some(scene.metrics(name)?.sum("streamgauge_stage_ready", &[]));
+            names.iter().all(|name| ready(name) == Some(Stage::ALL.len() as f64))
+        });
     }
 
     /// What a member's metrics say now; `None` where it answers none.

@@ -101,6 +101,33 @@ pub fn comes_and_goes(scene: &mut Scene<'_>) -> u64 {
     times
 }
 
+/// One static member after the other ends, as it should or not, and is back within its session: the other's
+/// partitions stay where they are.
+pub fn rolled(scene: &mut Scene<'_>) -> u64 {
+    let restarts = scene.sized(10, 2);
+    NAMES.iter().take(2).for_each(|name| scene.start_static(name));
+    scene.wait_until_ready(&NAMES[..2]);
+    scene.load(Duration::from_secs(3 * restarts));
+    scene.wait_until_begun();
+    for at in 0..restarts as usize {
+        let (rolled, other) = (NAMES[at % 2], NAMES[(at + 1) % 2]);
+        let before = scene.assignments_of(other);
+        scene.pause(500, 2_000);
+        if scene.random.below(2) == 0 {
+            scene.stop(rolled)
+        } else {
+            scene.kill(rolled)
+        }
+        scene.start_static(rolled);
+        scene.wait_until_ready(&[rolled]);
+        let moved = scene.assignments_of(other) - before;
+        let what = format!("partitions were given to {other} {moved} times while {rolled} was started again");
+        scene.expect(moved == 0, what);
+    }
+    scene.loaded();
+    restarts
+}
+
 /// Two processes of one name, which fence each other.
 pub fn two_of_one_name(scene: &mut Scene<'_>) -> u64 {
     scene.start_as("a", "same");
