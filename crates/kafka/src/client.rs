@@ -98,9 +98,9 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
     let mut config = producer(settings);
     config
         .set("transactional.id", transactional_id)
-        // Whoever reads waits for the end of the transaction anyway. In the last millisecond of each pause librdkafka's
-        // thread spins, and with pauses of 2 ms that is half of it.
-        .set("linger.ms", "20")
+        // In the last millisecond of each pause librdkafka's thread spins, and with pauses of 2 ms that is half of it;
+        // every transaction waits for its last pause.
+        .set("linger.ms", "5")
         // Whether the end of a transaction was sent again is said in these lines only; see `contact.rs`.
         .set("debug", "eos")
         .set_log_level(RDKafkaLogLevel::Debug)

@@ -311,14 +311,15 @@ impl EosSession for RdkafkaSession {
         group: Option<ConsumerGroupMetadata>,
     ) -> Result<(), EosError> {
         let deadline = Instant::now() + self.timeout;
-        self.producer.context().waits();
-        self.drain(deadline)?;
         let mut retried = false;
+        // Before the last records are delivered: both wait for brokers, and neither for the other.
         if let Some(group) = group.filter(|_| !positions.is_empty()) {
             let (offsets, group) = (offsets(positions)?, Arc::new(group));
             let sent = retry(&self.producer, deadline, || self.send_offsets(&offsets, &group, deadline));
             retried |= sent.map_err(|failed| failed.before_commit())?;
         }
+        self.producer.context().waits();
+        self.drain(deadline)?;
         let commit = || self.producer.commit_transaction(SLICE).map_err(classify);
         let ended = retry(&self.producer, deadline, commit);
         match ended {

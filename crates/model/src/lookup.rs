@@ -194,7 +194,10 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>>
         self.groups.get(group)?.get(order)
     }
     /// The rows of a group, in order; both ends can be walked from.
-    pub fn of<'a>(&'a self, group: &G) -> impl DoubleEndedIterator<Item = (&'a O, &'a V)> + use<'a, G, O, V, C> {
+    pub fn of<'a>(
+        &'a self,
+        group: &G,
+    ) -> impl DoubleEndedIterator<Item = (&'a O, &'a V)> + use<'a, G, O, V, C> {
         self.groups.get(group).into_iter().flat_map(Group::iter)
     }
     /// Puts a value. Putting what is there changes nothing.
