@@ -120,16 +120,16 @@ pub trait Outside: Sized + Sync {
     fn now(&self) -> Timestamp;
     /// Waits.
     fn sleep(&self, time: Duration);
-    /// Most tasks that are opened side by side, each on a thread; with 1 they are opened one after the other on this
-    /// one.
-    fn opened_at_once(&self) -> usize;
+    /// Most tasks that are opened, or have their transactions, side by side, each on a thread; with 1 it is one after the
+    /// other on this one.
+    fn side_by_side(&self) -> usize;
 }
 
 /// What names a group to the sessions of an outside.
 pub type GroupOf<O> = <<O as Outside>::Session as EosSession>::Group;
 
-/// Most tasks that are opened side by side; each holds its changelog twice meanwhile.
-const OPENED_AT_ONCE: usize = 8;
+/// Most tasks that are busy side by side; one that is opened holds its changelog twice meanwhile.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Real brokers, through librdkafka, and the machine's clocks.
 #[derive(Debug, Clone)]
@@ -186,7 +186,7 @@ impl Outside for Brokers {
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
     }
-    fn opened_at_once(&self) -> usize {
-        OPENED_AT_ONCE
+    fn side_by_side(&self) -> usize {
+        SIDE_BY_SIDE
     }
 }

@@ -1,4 +1,5 @@
-//! The thread of a stage with state: it reads, gathers batches by task, and commits them one by one.
+//! The thread of a stage with state: it reads, gathers batches by task, and has those that are due committed side by
+//! side.
 //!
 //! No transaction is ever open while the member polls, and callbacks run inside `poll`: so a partition that is
 //! taken away has nothing half done, and what waited for its transaction is read by its next owner.
@@ -44,6 +45,9 @@ pub fn run<L: Logic>(
     }
     worker.finish()
 }
+
+/// Tasks whose transactions failed, and why.
+type Failed = Vec<(u32, Error)>;
 
 /// A member of a stage's group with its tasks.
 pub struct Worker<L: Logic, O: Outside, C> {
@@ -127,7 +131,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         let mut wanted = partitions.into_iter().peekable();
         let newest = self.catalog.newest();
         while wanted.peek().is_some() {
-            let some: Vec<u32> = wanted.by_ref().take(self.outside.opened_at_once().max(1)).collect();
+            let some: Vec<u32> = wanted.by_ref().take(self.outside.side_by_side().max(1)).collect();
             if let [partition] = some[..] {
                 let idle = self.idle.remove(&partition);
                 let task = open(&self.context, &self.outside, &self.member, &newest, partition, idle)?;
@@ -203,10 +207,9 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
     fn work(&mut self) -> Result<(), Error> {
         let now = self.outside.instant();
         let due = |task: &Task<L, O>| task.due(&self.context.settings).is_some_and(|due| due <= now);
-        let partitions: Vec<u32> =
-            self.tasks.iter().filter(|(_, task)| due(task)).map(|(partition, _)| *partition).collect();
-        for partition in partitions {
-            self.transact(partition, true)?;
+        if self.tasks.values().any(due) {
+            // All that wait, not only those that are due: they wait for brokers at the same time, and stay in step.
+            self.transact_waiting()?;
         }
         let (at, newest) = (self.outside.now(), self.catalog.offset());
         let owing: Vec<u32> = self
@@ -215,44 +218,89 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
             .filter(|(_, task)| task.owes(now, at) || task.is_behind(newest))
             .map(|(partition, _)| *partition)
             .collect();
-        for partition in owing {
-            self.transact(partition, false)?;
-        }
+        self.transact(&owing, false)?;
         self.stats.holds(self.tasks.len(), self.next_due().is_some());
         self.stats.follows(self.catalog.offset());
         Ok(())
     }
 
-    /// One transaction of a task. A task whose transaction failed is restored from its changelog.
-    fn transact(&mut self, partition: u32, records: bool) -> Result<(), Error> {
-        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
-        let newest = self.catalog.at_least(task.needs_catalog())?;
-        let group = || self.member.group();
-        let done = if records {
-            task.work(&self.context, &self.outside, &newest, group)
-        } else {
-            task.punctuate(&self.context, &self.outside, &newest, group)
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(error) if is_final(&error) => Err(error),
-            Err(error) => {
-                tracing::warn!(stage = %L::STAGE, partition, %error, "the task is restored from its changelog");
-                self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
-                self.tasks.remove(&partition);
-                self.stats.holds(self.tasks.len(), false);
-                // What the group did meanwhile comes first: the partition may be somebody else's.
-                self.outside.sleep(Duration::from_millis(200));
-                if self.member.poll(Duration::ZERO)?.is_some() {
-                    tracing::debug!(stage = %L::STAGE, partition, "a record is read again");
-                }
-                if let Some(moved) = self.member.moved() {
-                    return self.moved_meanwhile(moved);
-                }
-                self.open([partition])?;
-                self.read_on()
+    /// A transaction of each task with records that wait.
+    fn transact_waiting(&mut self) -> Result<(), Error> {
+        let waits = |task: &Task<L, O>| task.due(&self.context.settings).is_some();
+        let waiting: Vec<u32> =
+            self.tasks.iter().filter(|(_, task)| waits(task)).map(|(partition, _)| *partition).collect();
+        self.transact(&waiting, true)
+    }
+
+    /// A transaction of each of these tasks, of its records or of corrections. A task whose transaction failed is
+    /// restored from its changelog.
+    fn transact(&mut self, partitions: &[u32], records: bool) -> Result<(), Error> {
+        for some in partitions.chunks(self.outside.side_by_side().max(1)) {
+            let failed = self.attempt(some, records)?;
+            if let Some(at) = failed.iter().position(|(_, error)| is_final(error)) {
+                return failed.into_iter().nth(at).map_or(Ok(()), |(_, error)| Err(error));
+            }
+            if !failed.is_empty() {
+                self.restore(&failed)?;
             }
         }
+        Ok(())
+    }
+
+    /// A transaction of each of these tasks, side by side; says which failed. All have ended when this returns.
+    fn attempt(&mut self, partitions: &[u32], records: bool) -> Result<Failed, Error> {
+        let mut tasks = Vec::with_capacity(partitions.len());
+        for (partition, task) in self.tasks.iter_mut().filter(|(partition, _)| partitions.contains(partition))
+        {
+            tasks.push((*partition, self.catalog.at_least(task.needs_catalog())?, task));
+        }
+        let (context, outside, member) = (&self.context, &self.outside, &self.member);
+        let work = |partition: u32, newest: &Revision, task: &mut Task<L, O>| {
+            let group = || member.group();
+            let done = if records {
+                task.work(context, outside, newest, group)
+            } else {
+                task.punctuate(context, outside, newest, group)
+            };
+            done.err().map(|error| (partition, error))
+        };
+        if let [(partition, newest, task)] = &mut tasks[..] {
+            return Ok(work(*partition, newest, task).into_iter().collect());
+        }
+        std::thread::scope(|scope| {
+            let begin = |(partition, newest, task)| {
+                let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
+                let begun = thread.spawn_scoped(scope, move || work(partition, &newest, task));
+                begun.map_err(|error| no_thread::<L>(&error.to_string()))
+            };
+            let begun: Vec<_> = tasks.into_iter().map(begin).collect();
+            let end = |begun: Result<std::thread::ScopedJoinHandle<'_, _>, Error>| {
+                begun?.join().map_err(|_| no_thread::<L>("it died in a transaction"))
+            };
+            let ended: Result<Vec<_>, Error> = begun.into_iter().map(end).collect();
+            Ok(ended?.into_iter().flatten().collect())
+        })
+    }
+
+    /// Drops the tasks whose transactions failed, and opens them again unless the group moved partitions meanwhile.
+    fn restore(&mut self, failed: &[(u32, Error)]) -> Result<(), Error> {
+        for (partition, error) in failed {
+            tracing::warn!(stage = %L::STAGE, partition, %error, "the task is restored from its changelog");
+            self.stats.trouble(Trouble::Transactions, Some(remedied(error.whole())));
+            // None of them may come back as one that only lost its partition: what it holds was not committed.
+            self.tasks.remove(partition);
+        }
+        self.stats.holds(self.tasks.len(), false);
+        // What the group did meanwhile comes first: the partitions may be somebody else's.
+        self.outside.sleep(Duration::from_millis(200));
+        if self.member.poll(Duration::ZERO)?.is_some() {
+            tracing::debug!(stage = %L::STAGE, "a record is read again");
+        }
+        if let Some(moved) = self.member.moved() {
+            return self.moved_meanwhile(moved);
+        }
+        self.open(failed.iter().map(|(partition, _)| *partition))?;
+        self.read_on()
     }
 
     /// A move that came while a task was being dropped: it holds for all tasks.
@@ -272,16 +320,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
     /// # Errors
     /// What was not committed is read again.
     pub fn finish(&mut self) -> Result<(), Error> {
-        let waiting: Vec<u32> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.due(&self.context.settings).is_some())
-            .map(|(partition, _)| *partition)
-            .collect();
-        for partition in waiting {
-            self.transact(partition, true)?;
-        }
-        Ok(())
+        self.transact_waiting()
     }
 }
 

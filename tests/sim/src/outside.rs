@@ -173,7 +173,7 @@ impl Outside for Sim {
     fn sleep(&self, time: Duration) {
         self.world.meanwhile(i64::try_from(time.as_micros()).unwrap_or(0));
     }
-    fn opened_at_once(&self) -> usize {
+    fn side_by_side(&self) -> usize {
         1
     }
 }
