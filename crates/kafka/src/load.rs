@@ -1,5 +1,6 @@
-//! The thread of the load stage: rows and events go into ClickHouse, one batch while the next is gathered. Offsets are
-//! committed after the inserts are acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
+//! The thread of the load stage: rows and events go into ClickHouse, one batch while the next is gathered. Facts and
+//! events do not wait for steps and panes, of which there are ten times as many. Offsets are committed after the inserts
+//! are acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
 
 use crate::error::Error;
 use crate::member::Moved;
@@ -7,7 +8,7 @@ use crate::out::header;
 use crate::outside::{Brokers, GroupMember, Outside};
 use crate::session::Position;
 use crate::stage::Unreadable;
-use crate::stats::{Delays, Loaded, StageStats, Status, Trouble, Written};
+use crate::stats::{self, Delays, StageStats, Status, Trouble, Written};
 use crate::task::Context;
 use crate::topics::Stage;
 use crate::trace::{self, TraceContext, Traced};
@@ -27,10 +28,12 @@ use warehouse::{Client, Limits, LoadReport, Loader};
 const POLL: Duration = Duration::from_millis(50);
 /// The shortest time for which rows are gathered: many small inserts cost the server more than one large one.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-/// Most rows that are gathered.
-const GATHERED_ROWS: usize = 200_000;
-/// Most bytes of rows that are gathered, roughly.
-const GATHERED_BYTES: usize = 64 << 20;
+/// Most facts and events that are gathered.
+const GATHERED_FACTS: usize = 50_000;
+/// Most steps and panes that are gathered.
+const GATHERED_METRICS: usize = 150_000;
+/// Most bytes of rows that are gathered, roughly, of each of both.
+const GATHERED_BYTES: usize = 32 << 20;
 
 /// Rows that are gathered until they are inserted.
 pub trait Rows {
@@ -150,6 +153,87 @@ struct Inserting<S: Store> {
     batch: Batch,
 }
 
+/// Rows that are in.
+struct Loaded {
+    positions: Vec<Position>,
+    batch: Batch,
+    report: LoadReport,
+    took: Duration,
+}
+
+/// Rows of some topics, which wait for no others.
+struct Lane<S: Store> {
+    /// What is gathered.
+    rows: S::Rows,
+    /// The one whose rows are in, with its memory.
+    spare: Option<S::Rows>,
+    inserting: Option<Inserting<S>>,
+    /// The next offset to read of each partition that moved since the last insert.
+    moved: BTreeMap<(String, i32), i64>,
+    since: Option<Instant>,
+    batch: Batch,
+    last_load: Duration,
+    most_rows: usize,
+}
+
+impl<S: Store> Lane<S> {
+    fn new(store: &S, most_rows: usize) -> Self {
+        Self {
+            rows: store.rows(),
+            spare: None,
+            inserting: None,
+            moved: BTreeMap::new(),
+            since: None,
+            batch: Batch::default(),
+            last_load: Duration::ZERO,
+            most_rows,
+        }
+    }
+
+    /// When what is gathered is to be inserted; `None`: nothing is.
+    fn due(&self, longest: Duration) -> Option<Instant> {
+        let since = self.since?;
+        let (rows, bytes) = self.rows.buffered();
+        let full = rows >= self.most_rows || bytes >= GATHERED_BYTES;
+        let interval = (self.last_load * 2).max(SHORTEST_INTERVAL).min(longest);
+        Some(if full { since } else { since + interval })
+    }
+
+    /// Begins to insert what was gathered, once what was gathered before is in; gives out that.
+    fn flush(&mut self, store: &S) -> Result<Option<Loaded>, Error> {
+        let before = self.finish(store)?;
+        let empty = self.spare.take().unwrap_or_else(|| store.rows());
+        let rows = store.insert(std::mem::replace(&mut self.rows, empty));
+        let (positions, batch) = (positions(&self.moved), std::mem::take(&mut self.batch));
+        self.inserting = Some(Inserting { rows, positions, batch });
+        self.moved.clear();
+        self.since = None;
+        Ok(before)
+    }
+
+    /// Whether the outcome of what is on its way is known.
+    fn is_over(&self, store: &S) -> bool {
+        self.inserting.as_ref().is_some_and(|inserting| store.is_over(&inserting.rows))
+    }
+
+    /// Waits for the rows that are on their way.
+    fn finish(&mut self, store: &S) -> Result<Option<Loaded>, Error> {
+        let Some(Inserting { rows, positions, batch }) = self.inserting.take() else { return Ok(None) };
+        let Stored { rows, report, took } = store.outcome(rows)?;
+        let report = report?;
+        self.spare = Some(rows);
+        self.last_load = took;
+        Ok(Some(Loaded { positions, batch, report, took }))
+    }
+
+    /// Throws away what was gathered.
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.moved.clear();
+        (self.since, self.batch) = (None, Batch::default());
+    }
+}
+
 /// A member of the group, and what it gathers.
 pub struct Load<O: Outside, S: Store> {
     context: Context,
@@ -157,18 +241,12 @@ pub struct Load<O: Outside, S: Store> {
     store: S,
     stats: Arc<StageStats>,
     member: O::Member,
-    /// What is gathered.
-    rows: S::Rows,
-    /// The one whose rows are in, with its memory.
-    spare: Option<S::Rows>,
-    inserting: Option<Inserting<S>>,
+    /// Facts and events.
+    facts: Lane<S>,
+    /// Steps and panes.
+    metrics: Lane<S>,
     /// The next offset to read of each partition.
     next: BTreeMap<(String, i32), i64>,
-    /// Those of `next` that moved since the last commit.
-    moved: BTreeMap<(String, i32), i64>,
-    since: Option<Instant>,
-    batch: Batch,
-    last_load: Duration,
 }
 
 /// What was gathered, for the counters.
@@ -207,15 +285,10 @@ impl<O: Outside, S: Store> Load<O, S> {
             context,
             outside,
             member,
-            rows: store.rows(),
+            facts: Lane::new(&store, GATHERED_FACTS),
+            metrics: Lane::new(&store, GATHERED_METRICS),
             store,
-            spare: None,
-            inserting: None,
             next: BTreeMap::new(),
-            moved: BTreeMap::new(),
-            since: None,
-            batch: Batch::default(),
-            last_load: Duration::ZERO,
         })
     }
 
@@ -226,12 +299,18 @@ impl<O: Outside, S: Store> Load<O, S> {
     pub fn step(&mut self) -> Result<(), Error> {
         self.gather()?;
         self.follow()?;
-        if self.is_due() {
-            self.flush()?;
-        } else if self.inserting.as_ref().is_some_and(|inserting| self.store.is_over(&inserting.rows)) {
-            self.finish()?;
-        }
-        self.stats.holds(self.next.len(), self.since.is_some() || self.inserting.is_some());
+        let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
+        self.load(|lane, store| {
+            if lane.due(longest).is_some_and(|due| due <= now) {
+                lane.flush(store)
+            } else if lane.is_over(store) {
+                lane.finish(store)
+            } else {
+                Ok(None)
+            }
+        })?;
+        let waits = |lane: &Lane<S>| lane.since.is_some() || lane.inserting.is_some();
+        self.stats.holds(self.next.len(), waits(&self.facts) || waits(&self.metrics));
         self.stats.trouble(Trouble::Brokers, self.member.trouble());
         Ok(())
     }
@@ -241,19 +320,29 @@ impl<O: Outside, S: Store> Load<O, S> {
     /// # Errors
     /// What is not acknowledged is read again.
     pub fn stop(&mut self) -> Result<(), Error> {
-        if self.since.is_some() {
-            self.flush()?;
+        self.load(|lane, store| if lane.since.is_some() { lane.flush(store) } else { Ok(None) })?;
+        self.load(Lane::finish)
+    }
+
+    /// Goes on with both lanes, and commits the offsets of what is in.
+    fn load(
+        &mut self,
+        mut go_on: impl FnMut(&mut Lane<S>, &S) -> Result<Option<Loaded>, Error>,
+    ) -> Result<(), Error> {
+        for loaded in [go_on(&mut self.facts, &self.store), go_on(&mut self.metrics, &self.store)] {
+            if let Some(loaded) = loaded? {
+                self.commit(loaded);
+            }
         }
-        self.finish()
+        Ok(())
     }
 
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
-            self.finish()?;
-            self.rows.clear();
-            (self.since, self.batch) = (None, Batch::default());
+            self.load(Lane::finish)?;
+            self.facts.clear();
+            self.metrics.clear();
             self.next.clear();
-            self.moved.clear();
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %Stage::Load, partitions = partitions.len(), "assigned");
@@ -274,23 +363,10 @@ impl<O: Outside, S: Store> Load<O, S> {
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        let (rows, bytes) = self.rows.buffered();
-        rows >= GATHERED_ROWS || bytes >= GATHERED_BYTES
-    }
-
-    fn interval(&self) -> Duration {
-        (self.last_load * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
-    }
-
-    fn is_due(&self) -> bool {
-        self.is_full() || self.since.is_some_and(|since| self.outside.instant() - since >= self.interval())
-    }
-
     fn gather(&mut self) -> Result<(), Error> {
-        let waited = |since| self.outside.instant() - since;
-        let left = self.since.map(|since| self.interval().saturating_sub(waited(since)));
-        let mut wait = left.map_or(POLL, |left| left.min(POLL));
+        let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
+        let due = [&self.facts, &self.metrics].into_iter().filter_map(|lane| lane.due(longest)).min();
+        let mut wait = due.map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
         for _ in 0..64 {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;
@@ -300,40 +376,26 @@ impl<O: Outside, S: Store> Load<O, S> {
                 continue;
             }
             *next = message.offset() + 1;
-            self.moved.insert(partition, *next);
-            self.since.get_or_insert_with(|| self.outside.instant());
             self.context.wire.prepare(message.payload().unwrap_or_default()).map_err(Error::Refused)?;
-            take(&mut self.rows, &mut self.batch, &message, &self.context);
+            let is_metric = message.topic() == self.context.settings.topics.metrics;
+            let lane = if is_metric { &mut self.metrics } else { &mut self.facts };
+            lane.moved.insert(partition, *next);
+            lane.since.get_or_insert_with(|| self.outside.instant());
+            take(&mut lane.rows, &mut lane.batch, &message, &self.context);
             if self.context.tracing.is_some() {
-                trace_of(&message).into_iter().for_each(|trace| self.batch.traced.add(trace));
+                trace_of(&message).into_iter().for_each(|trace| lane.batch.traced.add(trace));
             }
         }
         Ok(())
     }
 
-    /// Begins to insert what was gathered, once what was gathered before is in.
-    fn flush(&mut self) -> Result<(), Error> {
-        self.finish()?;
-        let empty = self.spare.take().unwrap_or_else(|| self.store.rows());
-        let rows = self.store.insert(std::mem::replace(&mut self.rows, empty));
-        let (positions, batch) = (positions(&self.moved), std::mem::take(&mut self.batch));
-        self.inserting = Some(Inserting { rows, positions, batch });
-        self.moved.clear();
-        self.since = None;
-        Ok(())
-    }
-
-    /// Waits for the rows that are on their way, then commits their offsets.
-    fn finish(&mut self) -> Result<(), Error> {
-        let Some(Inserting { rows, positions, mut batch }) = self.inserting.take() else { return Ok(()) };
-        let Stored { rows, report, took } = self.store.outcome(rows)?;
-        let report = report?;
-        self.spare = Some(rows);
+    /// Commits the offsets of what is in, and counts it.
+    fn commit(&self, loaded: Loaded) {
+        let Loaded { positions, mut batch, report, took } = loaded;
         if let Err(error) = self.member.commit(&positions) {
             // The rows are in; whoever reads these records again changes nothing.
             tracing::warn!(stage = %Stage::Load, %error, "offsets of loaded rows were not committed");
         }
-        self.last_load = took;
         let traced = std::mem::take(&mut batch.traced);
         let group = self.context.settings.topics.group(Stage::Load);
         if let (Some(spans), Some(span)) = (&self.context.tracing, traced.span(&group, None)) {
@@ -344,15 +406,14 @@ impl<O: Outside, S: Store> Load<O, S> {
                 .end(&**spans);
         }
         let outcomes = [("emitted", "", batch.records), ("dropped", "unreadable", batch.unreadable)];
-        self.stats.committed(outcomes, &Written::default(), self.last_load);
+        self.stats.committed(outcomes, &Written::default(), took);
         let (inserts, retries) = (report.inserts, report.retries);
-        self.stats.loaded(&Loaded {
+        self.stats.loaded(&stats::Loaded {
             rows: report.rows,
             inserts,
             retries,
             delays: batch.delays(self.outside.now()),
         });
-        Ok(())
     }
 }
 
