@@ -43,6 +43,7 @@ pub mod worker;
 
 mod contact;
 mod kept;
+mod lane;
 mod log;
 mod remedy;
 mod restore;

@@ -3,15 +3,16 @@
 //! are acknowledged, so a crash in between loads again, which changes nothing: every row has a key and a version.
 
 use crate::error::Error;
+use crate::lane::{Batch, Lane, Loaded, positions};
 use crate::member::Moved;
 use crate::out::header;
 use crate::outside::{Brokers, GroupMember, Outside};
 use crate::session::Position;
 use crate::stage::Unreadable;
-use crate::stats::{self, Delays, StageStats, Status, Trouble, Written};
+use crate::stats::{self, StageStats, Status, Trouble, Written};
 use crate::task::Context;
 use crate::topics::Stage;
-use crate::trace::{self, TraceContext, Traced};
+use crate::trace::{self, TraceContext};
 use model::fact::{RowChange, RowChanges};
 use model::{DeliveryEvent, Text, Timestamp};
 use rdkafka::message::{Headers, Message};
@@ -26,15 +27,12 @@ use warehouse::{Client, Limits, LoadReport, Loader};
 
 /// The longest wait for a record.
 const POLL: Duration = Duration::from_millis(50);
-/// The shortest time for which rows are gathered: many small inserts cost the server more than one large one.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// The same while rows wait for those before them to be in.
+const POLL_BEHIND: Duration = Duration::from_millis(5);
 /// Most facts and events that are gathered.
 const GATHERED_FACTS: usize = 50_000;
 /// Most steps and panes that are gathered.
 const GATHERED_METRICS: usize = 150_000;
-/// Most bytes of rows that are gathered, roughly, of each of both.
-const GATHERED_BYTES: usize = 32 << 20;
-
 /// Rows that are gathered until they are inserted.
 pub trait Rows {
     /// Lets a changed row wait. Per key the greatest `rev` wins.
@@ -59,6 +57,8 @@ pub trait Store {
     fn insert(&self, rows: Self::Rows) -> Self::Inserting;
     /// Whether the outcome is known.
     fn is_over(&self, inserting: &Self::Inserting) -> bool;
+    /// Lets go of rows whose outcome nobody waits for any more. They may be stored all the same.
+    fn abandon(&self, inserting: Self::Inserting);
     /// Waits for the outcome. Gives back what gathers, empty, with what became of the rows and how long that took.
     ///
     /// # Errors
@@ -104,6 +104,9 @@ impl Store for Warehouse {
     fn is_over(&self, inserting: &Self::Inserting) -> bool {
         inserting.is_finished()
     }
+    fn abandon(&self, inserting: Self::Inserting) {
+        inserting.abort();
+    }
     fn outcome(&self, inserting: Self::Inserting) -> Result<Stored<Loader>, Error> {
         let lost = |error: JoinError| Error::Thread { stage: Stage::Load, reason: error.to_string() };
         self.handle.block_on(inserting).map_err(lost)
@@ -145,95 +148,6 @@ pub fn run(
     load.stop()
 }
 
-/// Rows on their way, while the next are gathered.
-struct Inserting<S: Store> {
-    rows: S::Inserting,
-    /// What is committed once they are in.
-    positions: Vec<Position>,
-    batch: Batch,
-}
-
-/// Rows that are in.
-struct Loaded {
-    positions: Vec<Position>,
-    batch: Batch,
-    report: LoadReport,
-    took: Duration,
-}
-
-/// Rows of some topics, which wait for no others.
-struct Lane<S: Store> {
-    /// What is gathered.
-    rows: S::Rows,
-    /// The one whose rows are in, with its memory.
-    spare: Option<S::Rows>,
-    inserting: Option<Inserting<S>>,
-    /// The next offset to read of each partition that moved since the last insert.
-    moved: BTreeMap<(String, i32), i64>,
-    since: Option<Instant>,
-    batch: Batch,
-    last_load: Duration,
-    most_rows: usize,
-}
-
-impl<S: Store> Lane<S> {
-    fn new(store: &S, most_rows: usize) -> Self {
-        Self {
-            rows: store.rows(),
-            spare: None,
-            inserting: None,
-            moved: BTreeMap::new(),
-            since: None,
-            batch: Batch::default(),
-            last_load: Duration::ZERO,
-            most_rows,
-        }
-    }
-
-    /// When what is gathered is to be inserted; `None`: nothing is.
-    fn due(&self, longest: Duration) -> Option<Instant> {
-        let since = self.since?;
-        let (rows, bytes) = self.rows.buffered();
-        let full = rows >= self.most_rows || bytes >= GATHERED_BYTES;
-        let interval = (self.last_load * 2).max(SHORTEST_INTERVAL).min(longest);
-        Some(if full { since } else { since + interval })
-    }
-
-    /// Begins to insert what was gathered, once what was gathered before is in; gives out that.
-    fn flush(&mut self, store: &S) -> Result<Option<Loaded>, Error> {
-        let before = self.finish(store)?;
-        let empty = self.spare.take().unwrap_or_else(|| store.rows());
-        let rows = store.insert(std::mem::replace(&mut self.rows, empty));
-        let (positions, batch) = (positions(&self.moved), std::mem::take(&mut self.batch));
-        self.inserting = Some(Inserting { rows, positions, batch });
-        self.moved.clear();
-        self.since = None;
-        Ok(before)
-    }
-
-    /// Whether the outcome of what is on its way is known.
-    fn is_over(&self, store: &S) -> bool {
-        self.inserting.as_ref().is_some_and(|inserting| store.is_over(&inserting.rows))
-    }
-
-    /// Waits for the rows that are on their way.
-    fn finish(&mut self, store: &S) -> Result<Option<Loaded>, Error> {
-        let Some(Inserting { rows, positions, batch }) = self.inserting.take() else { return Ok(None) };
-        let Stored { rows, report, took } = store.outcome(rows)?;
-        let report = report?;
-        self.spare = Some(rows);
-        self.last_load = took;
-        Ok(Some(Loaded { positions, batch, report, took }))
-    }
-
-    /// Throws away what was gathered.
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.moved.clear();
-        (self.since, self.batch) = (None, Batch::default());
-    }
-}
-
 /// A member of the group, and what it gathers.
 pub struct Load<O: Outside, S: Store> {
     context: Context,
@@ -247,29 +161,8 @@ pub struct Load<O: Outside, S: Store> {
     metrics: Lane<S>,
     /// The next offset to read of each partition.
     next: BTreeMap<(String, i32), i64>,
-}
-
-/// What was gathered, for the counters.
-#[derive(Default)]
-struct Batch {
-    records: u64,
-    unreadable: u64,
-    /// When each event happened, and when it reached us.
-    times: Vec<(Timestamp, Timestamp)>,
-    traced: Traced,
-}
-
-impl Batch {
-    fn delays(&self, now: Timestamp) -> Delays {
-        let mut delays = Delays::default();
-        // A clock that runs ahead makes no event early.
-        let seconds = |since: Timestamp| now.micros().saturating_sub(since.micros()).max(0) as f64 / 1e6;
-        for (occurred, observed) in &self.times {
-            delays.occurred.observe(seconds(*occurred));
-            delays.observed.observe(seconds(*observed));
-        }
-        delays
-    }
+    /// Whether facts, and whether metrics, are held up and not read.
+    held_up: [bool; 2],
 }
 
 impl<O: Outside, S: Store> Load<O, S> {
@@ -289,6 +182,7 @@ impl<O: Outside, S: Store> Load<O, S> {
             metrics: Lane::new(&store, GATHERED_METRICS),
             store,
             next: BTreeMap::new(),
+            held_up: [false; 2],
         })
     }
 
@@ -300,15 +194,8 @@ impl<O: Outside, S: Store> Load<O, S> {
         self.gather()?;
         self.follow()?;
         let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
-        self.load(|lane, store| {
-            if lane.due(longest).is_some_and(|due| due <= now) {
-                lane.flush(store)
-            } else if lane.is_over(store) {
-                lane.finish(store)
-            } else {
-                Ok(None)
-            }
-        })?;
+        self.load(|lane, store| lane.go_on(store, now, longest))?;
+        self.read_what_fits()?;
         let waits = |lane: &Lane<S>| lane.since.is_some() || lane.inserting.is_some();
         self.stats.holds(self.next.len(), waits(&self.facts) || waits(&self.metrics));
         self.stats.trouble(Trouble::Brokers, self.member.trouble());
@@ -320,8 +207,28 @@ impl<O: Outside, S: Store> Load<O, S> {
     /// # Errors
     /// What is not acknowledged is read again.
     pub fn stop(&mut self) -> Result<(), Error> {
-        self.load(|lane, store| if lane.since.is_some() { lane.flush(store) } else { Ok(None) })?;
+        self.load(Lane::finish)?;
+        for lane in [&mut self.facts, &mut self.metrics] {
+            if lane.since.is_some() {
+                lane.flush(&self.store);
+            }
+        }
         self.load(Lane::finish)
+    }
+
+    /// Reads on without the topics whose rows are held up. The member goes on polling: one that waited for ClickHouse
+    /// instead would be taken for dead.
+    fn read_what_fits(&mut self) -> Result<(), Error> {
+        let held_up = [self.facts.is_held_up(), self.metrics.is_held_up()];
+        if held_up == self.held_up || self.next.is_empty() {
+            return Ok(());
+        }
+        self.held_up = held_up;
+        let [no_facts, no_metrics] = held_up;
+        let metrics = &self.context.settings.topics.metrics;
+        let fits = |at: &Position| !(if at.topic == *metrics { no_metrics } else { no_facts });
+        let read: Vec<Position> = positions(&self.next).into_iter().filter(fits).collect();
+        self.member.assign(&read)
     }
 
     /// Goes on with both lanes, and commits the offsets of what is in.
@@ -339,10 +246,12 @@ impl<O: Outside, S: Store> Load<O, S> {
 
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(moved) = self.member.moved() {
-            self.load(Lane::finish)?;
-            self.facts.clear();
-            self.metrics.clear();
+            // What is in already is committed; what is not is read again by whoever is next.
+            self.load(|lane, store| if lane.is_over(store) { lane.finish(store) } else { Ok(None) })?;
+            self.facts.clear(&self.store);
+            self.metrics.clear(&self.store);
             self.next.clear();
+            self.held_up = [false; 2];
             match moved {
                 Moved::Assigned(partitions) => {
                     tracing::info!(stage = %Stage::Load, partitions = partitions.len(), "assigned");
@@ -365,8 +274,11 @@ impl<O: Outside, S: Store> Load<O, S> {
 
     fn gather(&mut self) -> Result<(), Error> {
         let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
-        let due = [&self.facts, &self.metrics].into_iter().filter_map(|lane| lane.due(longest)).min();
-        let mut wait = due.map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
+        let wait = |lane: &Lane<S>| {
+            let least = if lane.inserting.is_some() { POLL_BEHIND } else { Duration::ZERO };
+            lane.due(longest).map_or(POLL, |due| due.saturating_duration_since(now).clamp(least, POLL))
+        };
+        let mut wait = wait(&self.facts).min(wait(&self.metrics));
         for _ in 0..64 {
             let Some(message) = self.member.poll(wait)? else { break };
             wait = Duration::ZERO;
@@ -415,16 +327,6 @@ impl<O: Outside, S: Store> Load<O, S> {
             delays: batch.delays(self.outside.now()),
         });
     }
-}
-
-fn positions(next: &BTreeMap<(String, i32), i64>) -> Vec<Position> {
-    next.iter()
-        .map(|((topic, partition), offset)| Position {
-            topic: topic.clone(),
-            partition: *partition,
-            offset: *offset,
-        })
-        .collect()
 }
 
 /// Takes a record into the loader's buffer. One that cannot be read is none of ours: it is counted and logged with

@@ -176,6 +176,8 @@ impl Store for SimStore {
         inserting
     }
 
+    fn abandon(&self, _: Inserting) {}
+
     fn is_over(&self, inserting: &Inserting) -> bool {
         let state = self.world.lock();
         state.is(Mutant::InsertNotAwaited) || state.micros >= inserting.answers_at
