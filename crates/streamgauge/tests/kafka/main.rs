@@ -9,10 +9,12 @@
 mod common;
 
 mod alone;
+mod copied;
 mod corrections;
 mod crash;
 mod delayed_end;
 mod equality;
+mod first_format;
 mod generations;
 mod latency;
 mod measured;

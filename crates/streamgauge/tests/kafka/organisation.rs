@@ -4,6 +4,8 @@ use crate::views::VIEWS;
 pub use crate::views::digest_query;
 use generate::{Options, catalog_toml};
 use model::raw::RawRecord;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,13 +22,17 @@ impl Organisation {
         let options = Options { services, days, ..Options::default() };
         let folder = tempfile::tempdir().unwrap();
         import(folder.path(), &options);
-        let told = program(folder.path())
-            .args(["--data", "embedded", "sql", &digest_query(), "--format", "TSV"])
-            .output()
-            .unwrap();
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        let records = generate::generate(&options).collect();
-        Self { folder, records, expected: String::from_utf8(told.stdout).unwrap() }
+        Self { expected: digests(folder.path()), folder, records: generate::generate(&options).collect() }
+    }
+
+    /// One whose records were told elsewhere; imports them embedded.
+    pub fn of(catalog: &str, records: Vec<RawRecord>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("catalog.toml"), catalog).unwrap();
+        let events: String = records.iter().map(line).collect();
+        std::fs::write(folder.path().join("events.ndjson"), events).unwrap();
+        import_events(folder.path());
+        Self { expected: digests(folder.path()), folder, records }
     }
 
     /// The tables that the embedded run makes of the same records under a configuration of its own.
@@ -98,11 +104,36 @@ pub fn import(folder: &Path, options: &Options) {
         .status()
         .unwrap();
     assert!(generated.success());
+    import_events(folder);
+}
+
+/// Imports what lies in a folder into its data folder `embedded`.
+fn import_events(folder: &Path) {
     let imported = program(folder)
         .args(["--catalog", "catalog.toml", "--data", "embedded", "import", "events", "events.ndjson"])
         .output()
         .unwrap();
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+}
+
+/// The digests of the tables of the data folder `embedded` of a folder.
+fn digests(folder: &Path) -> String {
+    let told = program(folder)
+        .args(["--data", "embedded", "sql", &digest_query(), "--format", "TSV"])
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8(told.stdout).unwrap()
+}
+
+/// A record as a line of an import: its body as it was delivered.
+fn line(record: &RawRecord) -> String {
+    let headers: BTreeMap<&str, &str> =
+        record.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = std::str::from_utf8(&record.body).unwrap();
+    let (source, received_at) = (&record.source, record.received_at);
+    let line = json!({"source": source, "headers": headers, "body": body, "received_at": received_at});
+    format!("{line}\n")
 }
 
 pub fn rows_query(view: &str) -> String {
