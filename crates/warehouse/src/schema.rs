@@ -90,6 +90,7 @@ fn column(line: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn every_statement_that_makes_something_is_understood() {
@@ -99,7 +100,13 @@ mod tests {
             let makes = |statement: &crate::Statement| {
                 statement.sql.starts_with("CREATE") && !statement.sql.starts_with("CREATE DATABASE")
             };
-            assert_eq!(objects.len(), dry_run(&database, &target).iter().filter(|one| makes(one)).count());
+            // A view that a later migration makes anew is one.
+            let made: BTreeSet<String> = dry_run(&database, &target)
+                .iter()
+                .filter(|one| makes(one))
+                .filter_map(|one| one.sql.lines().next().map(str::to_owned))
+                .collect();
+            assert_eq!(objects.len(), made.len());
             for object in &objects {
                 assert!(object.columns.len() > 2, "{object:?}");
                 assert_eq!(object.sorting_key.is_empty(), object.kind != Kind::Storage, "{object:?}");

@@ -27,12 +27,12 @@ fn topics_and_migrate_make_all_that_check_asks_for() {
         1,
         &["check"],
         &[
-            "problem  tables in good: 7 migrations did not run: dimensions, delivery",
+            "problem  tables in good: 8 migrations did not run: dimensions, delivery",
             "→ `streamgauge migrate` runs them",
         ],
     );
-    place.expect(0, &["migrate"], &["migration 7 (generations) ran"]);
-    place.expect(0, &["migrate"], &["up to date (version 7)"]);
+    place.expect(0, &["migrate"], &["migration 8 (quick_views) ran"]);
+    place.expect(0, &["migrate"], &["up to date (version 8)"]);
     place.expect(
         0,
         &["migrate", "--grants", "dora"],
