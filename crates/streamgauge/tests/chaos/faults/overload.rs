@@ -15,7 +15,7 @@ const FASTER: f64 = 10.0;
 /// thrown out of a group.
 pub fn slow_output(scene: &mut Scene<'_>) -> u64 {
     let ((slow, rounds), lasts) = scene.sized(
-        ((Duration::from_secs(60), 60), Duration::from_secs(600)),
+        ((Duration::from_secs(120), 60), Duration::from_secs(600)),
         ((Duration::from_secs(10), 2), Duration::from_secs(20)),
     );
     scene.start("a");
