@@ -33,6 +33,7 @@ const POLL_BEHIND: Duration = Duration::from_millis(5);
 const GATHERED_FACTS: usize = 50_000;
 /// Most steps and panes that are gathered.
 const GATHERED_METRICS: usize = 150_000;
+
 /// Rows that are gathered until they are inserted.
 pub trait Rows {
     /// Lets a changed row wait. Per key the greatest `rev` wins.
