@@ -5,7 +5,7 @@
 
 use rdkafka::Statistics;
 use rdkafka::statistics::{Broker, Partition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a member's client said last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,12 +25,18 @@ impl Heard {
     }
 }
 
-/// What a client's statistics say of the partitions that are read, each from an offset on (`None`: nothing is read).
-pub fn heard(statistics: &Statistics, reading: Option<&BTreeMap<(String, i32), i64>>) -> Heard {
+/// What a client's statistics say of the partitions that are read, each from an offset on (`None`: nothing is read), and
+/// of which some are held: of those the end is known as of when they were read.
+pub fn heard(
+    statistics: &Statistics,
+    reading: Option<&BTreeMap<(String, i32), i64>>,
+    held: &BTreeSet<(String, i32)>,
+) -> Heard {
     let find = |topic: &str, partition: i32| statistics.topics.get(topic)?.partitions.get(&partition);
     let lag = |((topic, partition), from): (&(String, i32), &i64)| {
-        let lag = find(topic, *partition).and_then(|known| lag_of(known, *from));
-        ((topic.clone(), *partition), lag)
+        let at = (topic.clone(), *partition);
+        let lag = find(topic, *partition).and_then(|known| lag_of(known, *from, held.contains(&at)));
+        (at, lag)
     };
     let partitions: BTreeMap<_, _> = reading.into_iter().flatten().map(lag).collect();
     let is_up = |id| statistics.brokers.values().any(|broker| broker.nodeid == id && is_up(broker));
@@ -58,14 +64,15 @@ fn is_up(broker: &Broker) -> bool {
 }
 
 /// Records that wait in a partition which is read from an offset on.
-fn lag_of(partition: &Partition, from: i64) -> Option<i64> {
+fn lag_of(partition: &Partition, from: i64, is_held: bool) -> Option<i64> {
     // Up to here records were written; those of open transactions are counted too, so that one that hangs shows.
     let end = partition.hi_offset.max(partition.ls_offset);
     if end < 0 {
         return None;
     }
     // Everything was fetched and nothing waits here: what lies between the last record and the end ends transactions.
-    if partition.fetchq_cnt == 0 && partition.next_offset >= end {
+    // Of what is held, what was fetched was thrown away.
+    if !is_held && partition.fetchq_cnt == 0 && partition.next_offset >= end {
         return Some(0);
     }
     let next = partition.app_offset.max(from).max(partition.lo_offset).max(0);
@@ -99,7 +106,22 @@ mod tests {
             ..Partition::default()
         };
         let reading = [(("events".to_owned(), 0), from)].into();
-        heard(&statistics("UP", 1, partition), Some(&reading)).lag()
+        heard(&statistics("UP", 1, partition), Some(&reading), &BTreeSet::new()).lag()
+    }
+
+    #[test]
+    fn what_is_held_waits_although_it_was_fetched() {
+        let partition = Partition {
+            hi_offset: 10,
+            ls_offset: 10,
+            next_offset: 10,
+            app_offset: 4,
+            ..Partition::default()
+        };
+        let (at, statistics) = (("events".to_owned(), 0), statistics("UP", 1, partition));
+        let heard = |held: &BTreeSet<_>| heard(&statistics, Some(&[(at.clone(), 0)].into()), held).lag();
+        let (none, held) = (BTreeSet::new(), [at.clone()].into());
+        assert_eq!((heard(&none), heard(&held)), (Some(0), Some(6)));
     }
 
     #[test]
@@ -114,16 +136,19 @@ mod tests {
     fn what_was_not_fetched_yet_is_not_known() {
         let partition = Partition { hi_offset: -1001, ls_offset: -1001, ..Partition::default() };
         let reading = [(("events".to_owned(), 0), 0)].into();
-        assert_eq!(heard(&statistics("UP", 1, partition), Some(&reading)).lag(), None);
-        assert_eq!(heard(&statistics("UP", 1, Partition::default()), None).lag(), None);
-        assert_eq!(heard(&statistics("UP", 1, Partition::default()), Some(&BTreeMap::new())).lag(), Some(0));
+        assert_eq!(heard(&statistics("UP", 1, partition), Some(&reading), &BTreeSet::new()).lag(), None);
+        assert_eq!(heard(&statistics("UP", 1, Partition::default()), None, &BTreeSet::new()).lag(), None);
+        assert_eq!(
+            heard(&statistics("UP", 1, Partition::default()), Some(&BTreeMap::new()), &BTreeSet::new()).lag(),
+            Some(0)
+        );
     }
 
     #[test]
     fn the_leader_that_does_not_answer_is_named_while_others_do() {
         let reading = [(("events".to_owned(), 0), 0)].into();
         let trouble = |state, leader| {
-            heard(&statistics(state, leader, Partition::default()), Some(&reading))
+            heard(&statistics(state, leader, Partition::default()), Some(&reading), &BTreeSet::new())
                 .trouble
                 .unwrap_or_default()
         };

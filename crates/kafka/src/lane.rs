@@ -65,6 +65,11 @@ impl<S: Store> Lane<S> {
         rows >= self.most_rows || bytes >= GATHERED_BYTES
     }
 
+    /// Records that are gathered or on their way.
+    pub(crate) fn records(&self) -> u64 {
+        self.batch.records + self.inserting.as_ref().map_or(0, |inserting| inserting.batch.records)
+    }
+
     /// Whether nothing more can be gathered until what was gathered before is in.
     pub(crate) fn is_held_up(&self) -> bool {
         self.inserting.is_some() && self.is_full()

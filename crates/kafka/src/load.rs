@@ -7,7 +7,6 @@ use crate::lane::{Batch, Lane, Loaded, positions};
 use crate::member::Moved;
 use crate::out::header;
 use crate::outside::{Brokers, GroupMember, Outside};
-use crate::session::Position;
 use crate::stage::Unreadable;
 use crate::stats::{self, StageStats, Status, Trouble, Written};
 use crate::task::Context;
@@ -199,6 +198,7 @@ impl<O: Outside, S: Store> Load<O, S> {
         self.read_what_fits()?;
         let waits = |lane: &Lane<S>| lane.since.is_some() || lane.inserting.is_some();
         self.stats.holds(self.next.len(), waits(&self.facts) || waits(&self.metrics));
+        self.stats.gathered(self.facts.records() + self.metrics.records());
         self.stats.trouble(Trouble::Brokers, self.member.trouble());
         Ok(())
     }
@@ -221,15 +221,20 @@ impl<O: Outside, S: Store> Load<O, S> {
     /// instead would be taken for dead.
     fn read_what_fits(&mut self) -> Result<(), Error> {
         let held_up = [self.facts.is_held_up(), self.metrics.is_held_up()];
-        if held_up == self.held_up || self.next.is_empty() {
+        if held_up == self.held_up {
             return Ok(());
         }
         self.held_up = held_up;
+        let topics = &self.context.settings.topics;
         let [no_facts, no_metrics] = held_up;
-        let metrics = &self.context.settings.topics.metrics;
-        let fits = |at: &Position| !(if at.topic == *metrics { no_metrics } else { no_facts });
-        let read: Vec<Position> = positions(&self.next).into_iter().filter(fits).collect();
-        self.member.assign(&read)
+        let facts = [topics.facts.as_str(), &topics.events];
+        let held: Vec<&str> = no_facts
+            .then_some(facts)
+            .into_iter()
+            .flatten()
+            .chain(no_metrics.then_some(topics.metrics.as_str()))
+            .collect();
+        self.member.hold(&held)
     }
 
     /// Goes on with both lanes, and commits the offsets of what is in.

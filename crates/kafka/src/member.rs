@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +48,8 @@ pub struct MemberContext {
     moved: Mutex<VecDeque<Moved>>,
     /// The partitions that are read, each from an offset on; `None`: none are until the tasks are restored.
     reading: Mutex<Option<BTreeMap<(String, i32), i64>>>,
+    /// Those of them that are held.
+    held: Mutex<BTreeSet<(String, i32)>>,
     ear: Ear,
     /// Reports in a row that name no broker as up.
     alone: AtomicU32,
@@ -57,6 +59,9 @@ pub struct MemberContext {
 impl MemberContext {
     fn reading(&self) -> MutexGuard<'_, Option<BTreeMap<(String, i32), i64>>> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn held(&self) -> MutexGuard<'_, BTreeSet<(String, i32)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// What was heard of other partitions, or of the same at other offsets, holds no longer.
     fn reads(&self, partitions: Option<BTreeMap<(String, i32), i64>>) {
@@ -87,7 +92,7 @@ impl ClientContext for MemberContext {
         } else {
             self.alone.fetch_add(1, Ordering::Relaxed);
         }
-        let heard = lag::heard(&statistics, self.reading().as_ref());
+        let heard = lag::heard(&statistics, self.reading().as_ref(), &self.held());
         self.stats.heard(Some(heard));
     }
 }
@@ -150,6 +155,7 @@ impl Member {
             stats: stats.clone(),
             moved: Mutex::default(),
             reading: Mutex::new(None),
+            held: Mutex::default(),
             ear: Ear::default(),
             alone: AtomicU32::new(0),
             logged: Mutex::new(None),
@@ -232,6 +238,8 @@ impl GroupMember for Member {
     }
 
     fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+        // A client goes on holding what it held, even where it was away meanwhile.
+        self.hold(&[])?;
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
             let offset =
@@ -245,11 +253,22 @@ impl GroupMember for Member {
         Ok(())
     }
 
+    fn hold(&self, topics: &[&str]) -> Result<(), Error> {
+        let reading = self.consumer.context().reading();
+        let of_topics = |at: &&(String, i32)| topics.contains(&at.0.as_str());
+        let wanted: BTreeSet<_> =
+            reading.iter().flat_map(BTreeMap::keys).filter(of_topics).cloned().collect();
+        drop(reading);
+        let mut held = self.consumer.context().held();
+        let failed = |error: KafkaError| Error::Consume(format!("holding partitions: {error}"));
+        self.consumer.resume(&list_of(held.difference(&wanted))).map_err(failed)?;
+        self.consumer.pause(&list_of(wanted.difference(&held))).map_err(failed)?;
+        *held = wanted;
+        Ok(())
+    }
+
     fn committed(&self, partitions: &[(String, i32)]) -> Result<Vec<Option<i64>>, Error> {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, partition) in partitions {
-            list.add_partition(topic, *partition);
-        }
+        let list = list_of(partitions);
         let failed = |error: KafkaError| Error::Consume(format!("committed offsets: {error}"));
         let committed = self.consumer.committed_offsets(list, ANSWER_WITHIN).map_err(failed)?;
         let offset = |(topic, partition): &(String, i32)| {
@@ -273,6 +292,14 @@ impl GroupMember for Member {
     fn group(&self) -> Option<ConsumerGroupMetadata> {
         self.consumer.group_metadata()
     }
+}
+
+fn list_of<'a>(partitions: impl IntoIterator<Item = &'a (String, i32)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
 }
 
 /// Whether librdkafka goes on by itself after an error.

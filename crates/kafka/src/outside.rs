@@ -37,6 +37,12 @@ pub trait GroupMember {
     /// # Errors
     /// [`Error::Consume`].
     fn assign(&self, positions: &[Position]) -> Result<(), Error>;
+    /// Reads no more of these topics for now, and of all others; lasts until it is asked for again, or partitions are
+    /// assigned.
+    ///
+    /// # Errors
+    /// [`Error::Consume`].
+    fn hold(&self, topics: &[&str]) -> Result<(), Error>;
     /// The group's committed offsets, in the order of `partitions`; those of a transaction that has not ended are
     /// waited for.
     ///

@@ -236,6 +236,8 @@ struct Inner {
     states: BTreeMap<u32, TaskState>,
     heard: Option<Heard>,
     waiting: bool,
+    /// Records that were read and are not done.
+    gathered: u64,
     troubles: BTreeMap<Trouble, String>,
     /// When something was committed last, or nothing waited.
     progressed: Instant,
@@ -279,6 +281,7 @@ impl StageStats {
             states: BTreeMap::new(),
             heard: None,
             waiting: false,
+            gathered: 0,
             troubles: BTreeMap::new(),
             progressed: Instant::now(),
             restoring_since: None,
@@ -378,6 +381,10 @@ impl StageStats {
             inner.restoring_since.get_or_insert_with(Instant::now);
         }
     }
+    /// Notes how many records were read and are not done.
+    pub fn gathered(&self, records: u64) {
+        self.lock().gathered = records;
+    }
     /// Notes what the stage's catalog is.
     pub fn follows(&self, catalog: i64) {
         self.lock().counted.catalog = Some(catalog);
@@ -431,7 +438,8 @@ impl StageStats {
             snapshot.state.owed += state.owed;
         }
         if let Some(heard) = &inner.heard {
-            snapshot.lag = heard.lag().unwrap_or(-1);
+            let gathered = i64::try_from(inner.gathered).unwrap_or(i64::MAX);
+            snapshot.lag = heard.lag().map_or(-1, |lag| lag.saturating_add(gathered));
             snapshot.partition_lag = heard.partitions.clone();
             snapshot.trouble = heard.trouble.clone();
         }

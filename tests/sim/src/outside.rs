@@ -93,6 +93,7 @@ impl Outside for Sim {
             holds: false,
             moved: VecDeque::new(),
             reading: BTreeMap::new(),
+            held: Vec::new(),
         });
         Ok(SimMember { sim: self.clone() })
     }
@@ -308,6 +309,9 @@ impl GroupMember for SimMember {
         let count = client.reading.len();
         let partitions = client.reading.iter_mut().cycle_from(first % count.max(1));
         for ((topic, partition), position) in partitions {
+            if client.held.contains(topic) {
+                continue;
+            }
             let next = log.partition(topic, *partition).and_then(|log| log.next(*position, committed));
             if let Some(record) = next {
                 *position = record.offset + 1;
@@ -332,8 +336,17 @@ impl GroupMember for SimMember {
         let Some(client) = state.processes.get_mut(self.sim.me).and_then(|p| p.client.as_mut()) else {
             return Ok(());
         };
+        client.held.clear();
         client.reading =
             positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset.max(0))).collect();
+        Ok(())
+    }
+
+    fn hold(&self, topics: &[&str]) -> Result<(), Error> {
+        let mut state = self.sim.world.lock();
+        if let Some(client) = state.processes.get_mut(self.sim.me).and_then(|p| p.client.as_mut()) {
+            client.held = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        }
         Ok(())
     }
 

@@ -68,6 +68,8 @@ pub struct Client {
     pub moved: VecDeque<Moved>,
     /// The next offset of each partition that is read.
     pub reading: BTreeMap<TopicPartition, i64>,
+    /// Topics that are not read for now.
+    pub held: Vec<String>,
 }
 
 /// What happens to a process at a point where it waits for the outside.
