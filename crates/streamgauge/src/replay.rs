@@ -22,6 +22,7 @@ use kafka::raw::RawSender;
 use kafka::{KafkaSettings, Stage, Topics};
 use model::raw::{Origin, RawRecord};
 use model::{Generation, Text};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -322,8 +323,10 @@ fn tell(what: std::fmt::Arguments<'_>) {
 struct Progress {
     /// Since when nothing has waited at all.
     rests: Option<Instant>,
-    /// Since when only few have waited for each stage.
+    /// Since when only few have waited for each stage, and for none fewer than ever before.
     few: Option<Instant>,
+    /// The fewest that waited for each stage meanwhile.
+    fewest: BTreeMap<Stage, u64>,
 }
 
 impl Progress {
@@ -332,9 +335,25 @@ impl Progress {
     fn arrives(&mut self, waits: &[(Stage, u64)], now: Instant) -> bool {
         let all = |most: u64| waits.iter().all(|(_, count)| *count <= most);
         self.rests = all(0).then(|| self.rests.unwrap_or(now));
-        self.few = all(FEW).then(|| self.few.unwrap_or(now));
+        if !all(FEW) {
+            (self.few, self.fewest) = (None, BTreeMap::new());
+        } else if self.are_fewer(waits) {
+            // A small backlog that shrinks is worked on, however slowly.
+            self.few = Some(now);
+        }
         let since = |start: Option<Instant>, length| start.is_some_and(|start| now - start >= length);
         since(self.rests, LOOK_EVERY) || since(self.few, FEW_FOR)
+    }
+
+    /// Whether fewer wait for a stage than at any look since only few do.
+    fn are_fewer(&mut self, waits: &[(Stage, u64)]) -> bool {
+        let mut fewer = false;
+        for (stage, count) in waits {
+            let least = self.fewest.entry(*stage).or_insert(u64::MAX);
+            fewer |= count < least;
+            *least = (*least).min(*count);
+        }
+        fewer
     }
 }
 
@@ -360,5 +379,10 @@ mod tests {
         assert!(!at(&mut busy, 25, 9));
         assert!(!at(&mut busy, 50, 9));
         assert!(at(&mut busy, 55, 9));
+        let mut slow = Progress::default();
+        assert!(
+            (0..40).all(|look| !at(&mut slow, look * 5, 900 - look)),
+            "a backlog that shrinks is not over"
+        );
     }
 }
