@@ -60,7 +60,7 @@ impl<S: Store> Lane<S> {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         let (rows, bytes) = self.rows.buffered();
         rows >= self.most_rows || bytes >= GATHERED_BYTES
     }
@@ -90,7 +90,7 @@ impl<S: Store> Lane<S> {
         now: Instant,
         longest: Duration,
     ) -> Result<Option<Loaded>, Error> {
-        let loaded = if self.is_over(store) { self.finish(store)? } else { None };
+        let loaded = self.loaded(store)?;
         if self.inserting.is_none() && self.due(longest).is_some_and(|due| due <= now) {
             self.flush(store);
         }
@@ -98,8 +98,13 @@ impl<S: Store> Lane<S> {
     }
 
     /// Whether the outcome of what is on its way is known.
-    pub(crate) fn is_over(&self, store: &S) -> bool {
+    fn is_over(&self, store: &S) -> bool {
         self.inserting.as_ref().is_some_and(|inserting| store.is_over(&inserting.rows))
+    }
+
+    /// Gives out what is in.
+    pub(crate) fn loaded(&mut self, store: &S) -> Result<Option<Loaded>, Error> {
+        if self.is_over(store) { self.finish(store) } else { Ok(None) }
     }
 
     /// Begins to insert what was gathered.

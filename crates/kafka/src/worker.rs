@@ -132,30 +132,11 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         let newest = self.catalog.newest();
         while wanted.peek().is_some() {
             let some: Vec<u32> = wanted.by_ref().take(self.outside.side_by_side().max(1)).collect();
-            if let [partition] = some[..] {
-                let idle = self.idle.remove(&partition);
-                let task = open(&self.context, &self.outside, &self.member, &newest, partition, idle)?;
-                self.tasks.insert(partition, task);
-                self.stats.holds(self.tasks.len(), false);
-                continue;
-            }
-            let (context, outside, member, newest) = (&self.context, &self.outside, &self.member, &newest);
-            let idle = &mut self.idle;
-            let opened = std::thread::scope(|scope| {
-                let begin = |partition| {
-                    let idle = idle.remove(&partition);
-                    let open = move || open::<L, O>(context, outside, member, newest, partition, idle);
-                    let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
-                    thread.spawn_scoped(scope, open).map_err(|error| no_thread::<L>(&error.to_string()))
-                };
-                let begun: Vec<_> = some.iter().copied().map(begin).collect();
-                let end = |thread: Result<std::thread::ScopedJoinHandle<'_, _>, Error>| {
-                    thread?.join().unwrap_or_else(|_| Err(no_thread::<L>("it died while a task was opened")))
-                };
-                begun.into_iter().map(end).collect::<Vec<Result<Task<L, O>, Error>>>()
-            });
-            for (partition, task) in some.into_iter().zip(opened) {
-                self.tasks.insert(partition, task?);
+            let (context, outside, member) = (&self.context, &self.outside, &self.member);
+            let idle = some.into_iter().map(|partition| (partition, self.idle.remove(&partition))).collect();
+            let open = |partition, idle| open::<L, O>(context, outside, member, &newest, partition, idle);
+            for (partition, task) in side_by_side::<L, _, _>(idle, "it died while a task was opened", open) {
+                self.tasks.insert(partition, task??);
             }
             self.stats.holds(self.tasks.len(), false);
         }
@@ -252,34 +233,22 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         let mut tasks = Vec::with_capacity(partitions.len());
         for (partition, task) in self.tasks.iter_mut().filter(|(partition, _)| partitions.contains(partition))
         {
-            tasks.push((*partition, self.catalog.at_least(task.needs_catalog())?, task));
+            tasks.push((*partition, (self.catalog.at_least(task.needs_catalog())?, task)));
         }
         let (context, outside, member) = (&self.context, &self.outside, &self.member);
-        let work = |partition: u32, newest: &Revision, task: &mut Task<L, O>| {
+        let work = |_, (newest, task): (Revision, &mut Task<L, O>)| {
             let group = || member.group();
-            let done = if records {
-                task.work(context, outside, newest, group)
+            if records {
+                task.work(context, outside, &newest, group)
             } else {
-                task.punctuate(context, outside, newest, group)
-            };
-            done.err().map(|error| (partition, error))
+                task.punctuate(context, outside, &newest, group)
+            }
         };
-        if let [(partition, newest, task)] = &mut tasks[..] {
-            return Ok(work(*partition, newest, task).into_iter().collect());
+        let mut failed = Vec::new();
+        for (partition, done) in side_by_side::<L, _, _>(tasks, "it died in a transaction", work) {
+            failed.extend(done?.err().map(|error| (partition, error)));
         }
-        std::thread::scope(|scope| {
-            let begin = |(partition, newest, task)| {
-                let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
-                let begun = thread.spawn_scoped(scope, move || work(partition, &newest, task));
-                begun.map_err(|error| no_thread::<L>(&error.to_string()))
-            };
-            let begun: Vec<_> = tasks.into_iter().map(begin).collect();
-            let end = |begun: Result<std::thread::ScopedJoinHandle<'_, _>, Error>| {
-                begun?.join().map_err(|_| no_thread::<L>("it died in a transaction"))
-            };
-            let ended: Result<Vec<_>, Error> = begun.into_iter().map(end).collect();
-            Ok(ended?.into_iter().flatten().collect())
-        })
+        Ok(failed)
     }
 
     /// Drops the tasks whose transactions failed, and opens them again unless the group moved partitions meanwhile.
@@ -322,6 +291,31 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
     pub fn finish(&mut self) -> Result<(), Error> {
         self.transact_waiting()
     }
+}
+
+/// Does the same for each of these tasks, each on a thread where there are several; says what came of each, in their
+/// order. All have ended when it returns.
+fn side_by_side<L: Logic, T: Send, R: Send>(
+    tasks: Vec<(u32, T)>,
+    died: &str,
+    run: impl Fn(u32, T) -> R + Sync,
+) -> Vec<(u32, Result<R, Error>)> {
+    if tasks.len() == 1 {
+        return tasks.into_iter().map(|(partition, task)| (partition, Ok(run(partition, task)))).collect();
+    }
+    let run = &run;
+    std::thread::scope(|scope| {
+        let begin = |(partition, task)| {
+            let thread = std::thread::Builder::new().name(task_name(L::STAGE, partition));
+            let begun = thread.spawn_scoped(scope, move || run(partition, task));
+            (partition, begun.map_err(|error| no_thread::<L>(&error.to_string())))
+        };
+        let begun: Vec<_> = tasks.into_iter().map(begin).collect();
+        let end = |(partition, begun): (u32, Result<std::thread::ScopedJoinHandle<'_, R>, Error>)| {
+            (partition, begun.and_then(|thread| thread.join().map_err(|_| no_thread::<L>(died))))
+        };
+        begun.into_iter().map(end).collect()
+    })
 }
 
 /// Takes a task up again that this member had, or opens it.

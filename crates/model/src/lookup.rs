@@ -126,6 +126,15 @@ impl<O: Ord, V> Group<O, V> {
             Self::Many(rows) => rows.get(order),
         }
     }
+    fn get_mut(&mut self, order: &O) -> Option<&mut V> {
+        match self {
+            Self::Few(rows) => {
+                let at = rows.binary_search_by(|row| row.0.cmp(order)).ok()?;
+                rows.get_mut(at).map(|row| &mut row.1)
+            }
+            Self::Many(rows) => rows.get_mut(order),
+        }
+    }
     fn insert(&mut self, order: O, value: V) -> Option<V> {
         let rows = match self {
             Self::Many(rows) => return rows.insert(order, value),
@@ -201,26 +210,17 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>>
         self.groups.get(group).into_iter().flat_map(Group::iter)
     }
     /// Puts a value. Putting what is there changes nothing.
-    pub fn put(&mut self, (group, order): (G, O), value: V) {
-        let key = || (group.clone(), order.clone());
-        match self.groups.get_mut(&group) {
-            Some(rows) => match rows.get(&order) {
-                Some(before) if *before == value => {}
-                Some(_) => {
-                    let key = key();
-                    let before = rows.insert(order, value);
-                    self.changes.note(|| key, before);
-                }
-                None => {
-                    self.rows += 1;
-                    self.changes.note(key, None);
-                    rows.insert(order, value);
-                }
-            },
+    pub fn put(&mut self, key: (G, O), value: V) {
+        let row = self.groups.get_mut(&key.0).and_then(|rows| rows.get_mut(&key.1));
+        match row {
+            Some(row) if *row == value => {}
+            Some(row) => {
+                let before = std::mem::replace(row, value);
+                self.changes.note(|| key, Some(before));
+            }
             None => {
-                self.rows += 1;
-                self.changes.note(key, None);
-                self.groups.insert(group, Group::Few(vec![(order, value)]));
+                self.changes.note(|| key.clone(), None);
+                self.restore(key, Some(value));
             }
         }
     }
