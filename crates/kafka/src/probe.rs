@@ -252,7 +252,10 @@ impl Probe {
         let silent = |error: &KafkaError| {
             Refusal::new(format!("the group {group} does not answer ({error})"), "see the brokers' logs")
         };
+        // What a member that died left open would else hold the answer back until its transaction times out: the stage
+        // would be away for longer than a static member may.
         let consumer: BaseConsumer<Ear> = client::member(&self.settings, stage)
+            .set("isolation.level", "read_uncommitted")
             .create_with_context(Ear::default())
             .map_err(|error| silent(&error))?;
         let mut list = TopicPartitionList::new();
