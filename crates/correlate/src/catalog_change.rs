@@ -5,7 +5,7 @@ use crate::state::{State, Thing};
 use crate::task::Correlator;
 use catalog::Catalog;
 use model::fact::RowKey;
-use model::{DeliveryEvent, IncidentId, RecordOrder};
+use model::{IncidentId, RecordOrder};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,13 +40,8 @@ impl Correlator {
 
     /// Files each record under the thing that it is about now, or sends it to where that is.
     fn reroute(&mut self) {
-        let records: Vec<((Thing, RecordOrder), Arc<DeliveryEvent>)> = self
-            .state
-            .records
-            .iter()
-            .map(|((thing, order), event)| ((thing.clone(), order.clone()), event.clone()))
-            .collect();
-        for ((thing, order), event) in records {
+        for (thing, order) in self.filed() {
+            let Some(event) = self.state.records.get(&thing, &order) else { continue };
             let targets = self.things_of(&event);
             let stays = targets.iter().any(|(address, target)| {
                 *target == thing
@@ -58,7 +53,8 @@ impl Correlator {
             if stays {
                 continue;
             }
-            self.state.records.remove(&(thing.clone(), order));
+            self.state.records.remove(&thing, &order);
+            let event = Arc::new(event);
             for (address, target) in targets {
                 // An artifact under its other key, or a copy that every task has, is not this record's to move.
                 let same_kind = std::mem::discriminant(&target) == std::mem::discriminant(&thing)
@@ -72,11 +68,15 @@ impl Correlator {
                         self.messages.push(Envelope { to: address, message: Message::Event(event.clone()) });
                     }
                     _ => {
-                        self.state.records.put((target, event.order()), event.clone());
+                        self.state.records.put(target, &order, &event);
                     }
                 }
             }
         }
+    }
+
+    fn filed(&self) -> Vec<(Thing, RecordOrder)> {
+        self.state.records.keys().map(|(thing, order)| (thing.clone(), order)).collect()
     }
 
     /// Throws away what is derived and marks every thing.
@@ -123,9 +123,7 @@ impl Correlator {
         self.dirty.blames.extend(named);
         let questions: Vec<_> = self.state.questions.iter().map(|((id, _), _)| id.clone()).collect();
         self.dirty.questions.extend(questions);
-        let records: Vec<_> =
-            self.state.records.iter().map(|((thing, order), _)| (thing.clone(), order.clone())).collect();
-        for (thing, order) in records {
+        for (thing, order) in self.filed() {
             self.mark_record(&thing, &order);
         }
         if self.has_pool() {

@@ -4,7 +4,7 @@
 use crate::state::Thing;
 use crate::task::Correlator;
 use model::event::{Correction, CorrectionSet, CorrectionTarget};
-use model::{DeliveryEvent, DeploymentId, EventBody, IncidentId, RecordOrder, Text, Timestamp};
+use model::{DeploymentId, EventBody, IncidentId, RecordOrder, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,15 +26,14 @@ impl Correlator {
         let mut lists: BTreeMap<(CorrectionTarget, Text), Vec<Standing>> = BTreeMap::new();
         for id in &affected {
             let stands = self.stands(id, &mut BTreeSet::new());
-            for (event, body) in self.corrections_called(id) {
-                let key = (body.target, body.target_id.clone());
+            for (order, body) in self.corrections_called(id) {
+                let key = (body.target, body.target_id);
                 let list = lists.entry(key).or_insert_with_key(|key| {
                     let stood = self.state.corrections.get(key).into_iter().flatten();
                     stood.filter(|standing| !affected.contains(&standing.order.2)).cloned().collect()
                 });
                 if stands {
-                    let order = (event.occurred_at, event.observed_at, event.id.clone());
-                    list.push(Standing { order, set: body.set.clone() });
+                    list.push(Standing { order, set: body.set });
                 }
             }
         }
@@ -58,9 +57,9 @@ impl Correlator {
         let mut waiting = Vec::new();
         for order in std::mem::take(&mut self.dirty.corrections) {
             let id = order.id.clone();
-            let record = self.state.records.get(&(Thing::Corrections, order.clone()));
-            if let Some(undone) =
-                record.and_then(|event| correction(event)).and_then(|body| body.undoes.clone())
+            let record = self.state.records.get(&Thing::Corrections, &order);
+            if let Some(EventBody::Correction(Correction { undoes: Some(undone), .. })) =
+                record.map(|event| event.body)
             {
                 self.state.undoers.put((undone, id.clone()), ());
             }
@@ -72,7 +71,7 @@ impl Correlator {
             if affected.contains(&id) {
                 continue;
             }
-            waiting.extend(self.corrections_called(&id).filter_map(|(_, body)| body.undoes.clone()));
+            waiting.extend(self.corrections_called(&id).filter_map(|(_, body)| body.undoes));
             affected.insert(id);
         }
         affected
@@ -82,12 +81,15 @@ impl Correlator {
     fn corrections_called<'a>(
         &'a self,
         id: &'a Text,
-    ) -> impl Iterator<Item = (&'a DeliveryEvent, &'a Correction)> + 'a {
+    ) -> impl Iterator<Item = ((Timestamp, Timestamp, Text), Correction)> + 'a {
         let orders = self.state.corrections_by_id.range((id.clone(), RecordOrder::least())..);
         let orders = orders.take_while(move |((name, _), ())| name == id);
         orders.filter_map(|((_, order), ())| {
-            let event = self.state.records.get(&(Thing::Corrections, order.clone()))?;
-            Some((event.as_ref(), correction(event)?))
+            let event = self.state.records.get(&Thing::Corrections, order)?;
+            match event.body {
+                EventBody::Correction(body) => Some(((event.occurred_at, event.observed_at, event.id), body)),
+                _ => None,
+            }
         })
     }
 
@@ -130,12 +132,5 @@ impl Correlator {
             .filter_map(|standing| Some((&standing.order, field(&standing.set)?)))
             .max_by_key(|(order, _)| *order)
             .map(|(_, value)| value)
-    }
-}
-
-fn correction(event: &DeliveryEvent) -> Option<&Correction> {
-    match &event.body {
-        EventBody::Correction(body) => Some(body),
-        _ => None,
     }
 }

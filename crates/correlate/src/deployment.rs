@@ -6,7 +6,6 @@ use model::fact::Outcome;
 use model::{DeliveryEvent, DeploymentId, Environment, EventBody, RepoName, Sha, Span, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What groups attempts: the vendor's rollout, a version, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,7 +82,7 @@ fn body(event: &DeliveryEvent) -> Option<&DeploymentEvent> {
 
 impl Attempt {
     /// Merges the records of one attempt, given in order; `None` without records.
-    pub fn merge(records: &[&Arc<DeliveryEvent>]) -> Option<Self> {
+    pub fn merge(records: &[DeliveryEvent]) -> Option<Self> {
         let first = records.first()?;
         macro_rules! field {
             ($name:ident) => {

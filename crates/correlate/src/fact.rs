@@ -312,7 +312,7 @@ impl Correlator {
                 Some(FlagChange {
                     source: source.clone(),
                     event_id: id.clone(),
-                    service: owner(&self.catalog, event, hint).ok(),
+                    service: owner(&self.catalog, &event, hint).ok(),
                     flag: body.flag.clone(),
                     action: body.action.clone(),
                     environment: body.environment.clone(),
@@ -337,7 +337,7 @@ impl Correlator {
             EventBody::Scan(body) => Some(Scan {
                 source: source.clone(),
                 event_id: id.clone(),
-                service: owner(&self.catalog, event, event.service.as_ref()).ok(),
+                service: owner(&self.catalog, &event, event.service.as_ref()).ok(),
                 repo: event.repo.clone(),
                 scanner: body.scanner.clone(),
                 finding: body.finding.clone(),
@@ -356,7 +356,7 @@ impl Correlator {
     /// The events that wait for the catalog, each a row with the reason.
     pub(crate) fn settle_parked(&mut self) {
         for order in std::mem::take(&mut self.dirty.parked) {
-            let Some(event) = self.state.records.get(&(Thing::Parked, order)).cloned() else { continue };
+            let Some(event) = self.state.records.get(&Thing::Parked, &order) else { continue };
             let parked = self.parked_row(&event);
             self.put_parked(EVENTS, parked, true);
         }

@@ -10,7 +10,6 @@ use crate::task::Correlator;
 use model::event::{Commit, Push};
 use model::{DeliveryEvent, EventBody, RepoName, ServiceName, Sha, Text};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 fn commit(event: &DeliveryEvent) -> Option<&Commit> {
     match &event.body {
@@ -107,7 +106,7 @@ impl Correlator {
 
     pub(crate) fn merge_commit(&self, repo: &RepoName, sha: &Sha) -> Node {
         let thing = Thing::Commit(repo.clone(), sha.clone());
-        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
+        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).collect();
         let mut node = Node { known: !records.is_empty(), ..Node::default() };
         node.drill = records.iter().any(|record| record.is_drill());
         let parents = last(&records, |event| commit(event)?.parents.clone());

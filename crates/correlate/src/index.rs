@@ -49,7 +49,7 @@ impl Correlator {
                 }
                 Thing::Attempt(service, id) => _ = things.attempts.insert((service.clone(), id.clone())),
                 Thing::Push(repo, source, id) => {
-                    for (_, event) in records {
+                    for event in records {
                         let EventBody::Push(push) = &event.body else { continue };
                         for sha in crate::graph::chain(push).known {
                             let at = (repo.clone(), sha);

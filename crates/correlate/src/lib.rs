@@ -27,6 +27,7 @@ mod pool;
 mod pulls;
 mod quality;
 mod questions;
+mod records;
 mod rollouts;
 mod route;
 mod runs;

@@ -63,7 +63,7 @@ impl Correlator {
 
     /// Brings the links of one incident's own records, and of the corrections that target it, up to date.
     fn relink(&mut self, id: &IncidentId) {
-        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&Thing::Incident(id.clone())).collect();
+        let records: Vec<DeliveryEvent> = self.state.records_of(&Thing::Incident(id.clone())).collect();
         let stated = last(&records, |event| body(event)?.links.clone()).unwrap_or_default();
         // A correction of what nobody has told yet links nothing.
         let duplicate = self.duplicate_of(id).filter(|_| !records.is_empty());
@@ -118,13 +118,13 @@ impl Correlator {
     }
 
     fn pool_view(&mut self, id: &IncidentId, members: &BTreeSet<IncidentId>) -> Option<IncidentView> {
-        let mut pooled: Vec<(model::RecordOrder, Arc<DeliveryEvent>)> = Vec::new();
+        let mut pooled: Vec<(model::RecordOrder, DeliveryEvent)> = Vec::new();
         for member in members {
             let records = self.state.records_of(&Thing::Incident(member.clone()));
-            pooled.extend(records.map(|event| (event.order(), event.clone())));
+            pooled.extend(records.map(|event| (event.order(), event)));
         }
         pooled.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let records: Vec<&Arc<DeliveryEvent>> = pooled.iter().map(|(_, event)| event).collect();
+        let records: Vec<DeliveryEvent> = pooled.into_iter().map(|(_, event)| event).collect();
         let view = self.merge_incident(id, members, &records);
         // Without an owner its records wait for the catalog; with one they no longer do.
         for record in &records {
@@ -138,7 +138,7 @@ impl Correlator {
         &self,
         id: &IncidentId,
         members: &BTreeSet<IncidentId>,
-        records: &[&Arc<DeliveryEvent>],
+        records: &[DeliveryEvent],
     ) -> Option<IncidentView> {
         macro_rules! field {
             ($name:ident) => {
@@ -151,7 +151,7 @@ impl Correlator {
             body(event)
                 .is_some_and(|body| matches!(body.state, IncidentState::Open | IncidentState::Acknowledged))
         };
-        let since_open = records.iter().rposition(|event| open(event)).map_or(0, |index| index + 1);
+        let since_open = records.iter().rposition(open).map_or(0, |index| index + 1);
         let ended = records.get(since_open..).unwrap_or_default();
         let end_stated =
             |field: fn(&IncidentEvent) -> Option<Timestamp>| last(ended, |event| field(body(event)?));
@@ -177,7 +177,7 @@ impl Correlator {
             service: last(records, |event| event.service.clone()),
             repo: last(records, |event| event.repo.clone()),
             occurred_at: started_at,
-            ..(**first).as_ref().clone()
+            ..first.clone()
         };
         Some(IncidentView {
             id: id.clone(),

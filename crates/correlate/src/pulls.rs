@@ -8,7 +8,6 @@ use model::event::{ListedCommit, PullRequestEvent, PullRequestState, Review};
 use model::fact::{PullRequest, Row, RowKey};
 use model::{DeliveryEvent, EventBody, RepoName, Scope, ServiceName, Sha, Text, Timestamp};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 fn body(event: &DeliveryEvent) -> Option<&PullRequestEvent> {
     match &event.body {
@@ -17,7 +16,7 @@ fn body(event: &DeliveryEvent) -> Option<&PullRequestEvent> {
     }
 }
 
-fn merge(records: &[&Arc<DeliveryEvent>]) -> Option<PullRequestEvent> {
+fn merge(records: &[DeliveryEvent]) -> Option<PullRequestEvent> {
     macro_rules! field {
         ($name:ident) => {
             last(records, |event| body(event)?.$name.clone())
@@ -81,7 +80,7 @@ impl Correlator {
     }
 
     pub(crate) fn merge_pull(&self, repo: &RepoName, number: u64) -> Option<Pull> {
-        let records: Vec<&Arc<DeliveryEvent>> =
+        let records: Vec<DeliveryEvent> =
             self.state.records_of(&Thing::PullRequest(repo.clone(), number)).collect();
         let merged = merge(&records).map(|mut merged| {
             // Forges fill these in before a merge, and one that was reopened was not merged after all.
@@ -97,8 +96,8 @@ impl Correlator {
         merged.map(|merged| {
             let merged_at = merged.merged_at;
             let reviews = self.state.records_of(&Thing::Reviews(repo.clone(), number));
-            let reviews = reviews.filter_map(|event| match &event.body {
-                EventBody::Review(Review { submitted_at, .. }) => Some(*submitted_at),
+            let reviews = reviews.filter_map(|event| match event.body {
+                EventBody::Review(Review { submitted_at, .. }) => Some(submitted_at),
                 _ => None,
             });
             // DevLake takes the first review whenever it was.

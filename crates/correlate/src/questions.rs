@@ -23,8 +23,8 @@ impl Correlator {
     fn artifact_commit(&self, artifact: &HomeKey) -> Option<model::Sha> {
         let records = self.state.records_of(&Thing::Artifact(artifact.clone()));
         records
-            .filter_map(|event| match &event.body {
-                EventBody::Artifact(body) => Some(body.sha.clone()),
+            .filter_map(|event| match event.body {
+                EventBody::Artifact(body) => Some(body.sha),
                 _ => None,
             })
             .next_back()

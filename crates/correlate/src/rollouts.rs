@@ -6,7 +6,6 @@ use crate::task::Correlator;
 use model::event::CorrectionTarget;
 use model::{DeliveryEvent, DeploymentId, Environment, HomeKey, RepoName, ServiceName, Sha, Text, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 impl Correlator {
     /// An attempt's records changed: merges them anew.
@@ -43,10 +42,10 @@ impl Correlator {
     pub(crate) fn merge_attempt(&self, service: &ServiceName, id: &DeploymentId) -> Option<Attempt> {
         let config = self.catalog.service(service);
         let thing = Thing::Attempt(service.clone(), id.clone());
-        let counts = |event: &&Arc<DeliveryEvent>| {
+        let counts = |event: &DeliveryEvent| {
             config.deployments_from.as_ref().is_none_or(|sources| sources.contains(&event.source))
         };
-        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).filter(counts).collect();
+        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).filter(counts).collect();
         Attempt::merge(&records)
     }
 

@@ -8,7 +8,6 @@ use model::fact::{PipelineRun, Row, RowKey};
 use model::metric::{ContributionKey, Delta, Metric};
 use model::{Calendar, DeliveryEvent, EventBody, RepoName, RunId, Scope, Sha, Text};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 fn body(event: &DeliveryEvent) -> Option<&PipelineRunEvent> {
     match &event.body {
@@ -51,7 +50,7 @@ impl Correlator {
 
     fn run_fact(&self, repo: &RepoName, run_id: &RunId, attempt: u32) -> Option<PipelineRun> {
         let thing = Thing::Run(repo.clone(), run_id.clone(), attempt);
-        let records: Vec<&Arc<DeliveryEvent>> = self.state.records_of(&thing).collect();
+        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).collect();
         let state = last(&records, |event| Some(body(event)?.state))?;
         let ended = matches!(state, RunState::Passed | RunState::Failed | RunState::Cancelled);
         let started_at = last(&records, |event| body(event)?.started_at);

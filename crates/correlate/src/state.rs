@@ -5,10 +5,11 @@ use crate::corrections::Standing;
 use crate::deployment::{Attempt, Chain, Rollout};
 use crate::message::{IncidentView, Match};
 use crate::quality::Signal;
+use crate::records::Records;
 use model::event::PullRequestEvent;
 use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
-use model::lookup::{DerivedGroups, DerivedLookup, Groups, Lookup};
+use model::lookup::{DerivedGroups, DerivedLookup, Lookup};
 use model::table::{DerivedTable, Table};
 use model::{
     DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
@@ -208,7 +209,7 @@ pub type ForeignBlame = (ServiceName, IncidentId, ServiceName, u32);
 #[derive(Debug, Default)]
 pub struct State {
     /// What was told, record by record.
-    pub records: Groups<Thing, RecordOrder, Arc<DeliveryEvent>>,
+    pub records: Records,
     /// Commits.
     pub nodes: DerivedLookup<(RepoName, Sha), Node>,
     /// Parent → child.
@@ -405,8 +406,8 @@ impl State {
     pub fn records_of<'a>(
         &'a self,
         thing: &Thing,
-    ) -> impl DoubleEndedIterator<Item = &'a Arc<DeliveryEvent>> + use<'a> {
-        self.records.of(thing).map(|(_, event)| event)
+    ) -> impl DoubleEndedIterator<Item = DeliveryEvent> + use<'a> {
+        self.records.of(thing)
     }
 
     /// The label of a commit: the earliest deployment that reaches or lists it.

@@ -106,10 +106,8 @@ impl Correlator {
     }
 
     fn file_under(&mut self, thing: Thing, event: &Arc<DeliveryEvent>, order: &RecordOrder) {
-        let key = (thing, order.clone());
-        if self.state.records.get(&key).is_none() {
-            self.mark_record(&key.0, &key.1);
-            self.state.records.put(key, event.clone());
+        if self.state.records.put(thing.clone(), order, event) {
+            self.mark_record(&thing, order);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod json;
 pub mod lookup;
 pub mod metric;
+pub mod packed;
 pub mod raw;
 pub mod table;
 pub mod time;

@@ -126,6 +126,15 @@ impl<O: Ord, V> Group<O, V> {
             Self::Many(rows) => rows.get(order),
         }
     }
+    fn order(&self, order: &O) -> Option<&O> {
+        match self {
+            Self::Few(rows) => {
+                let at = rows.binary_search_by(|row| row.0.cmp(order)).ok()?;
+                rows.get(at).map(|row| &row.0)
+            }
+            Self::Many(rows) => rows.get_key_value(order).map(|row| row.0),
+        }
+    }
     fn get_mut(&mut self, order: &O) -> Option<&mut V> {
         match self {
             Self::Few(rows) => {
@@ -201,6 +210,10 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>>
     /// The value of a key.
     pub fn get(&self, (group, order): &(G, O)) -> Option<&V> {
         self.groups.get(group)?.get(order)
+    }
+    /// The order under which a key lies: it may hold more than what it is compared by.
+    pub fn order(&self, (group, order): &(G, O)) -> Option<&O> {
+        self.groups.get(group)?.order(order)
     }
     /// The rows of a group, in order; both ends can be walked from.
     pub fn of<'a>(

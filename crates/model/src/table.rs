@@ -224,7 +224,7 @@ pub fn encode<K: Serialize, V: Serialize>(table: u8, key: &K, value: Option<&V>)
 }
 
 /// A head and the encoded value behind it, in one piece of memory of just that size: a transaction makes thousands.
-fn bytes<T: Serialize>(head: &[u8], value: &T) -> Vec<u8> {
+pub fn bytes<T: Serialize>(head: &[u8], value: &T) -> Vec<u8> {
     let mut room = [0_u8; 512];
     match postcard::to_slice(value, &mut room) {
         Ok(encoded) => [head, encoded].concat(),
