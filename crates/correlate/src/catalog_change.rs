@@ -17,11 +17,12 @@ impl Correlator {
         if self.catalog.revision() == catalog.revision() {
             return;
         }
-        let published: Vec<_> = self.state.published.iter().map(|(_, published)| published.clone()).collect();
+        let published: Vec<_> =
+            self.state.published.unordered().map(|(_, published)| published.clone()).collect();
         let flaky: Vec<_> =
             self.state.flaky.iter().map(|((repo, ..), flaky)| (repo.clone(), flaky.clone())).collect();
         for row in &published {
-            self.contribute(row, -1);
+            self.contribute(&row.open(), -1);
         }
         for (repo, flaky) in &flaky {
             self.contribute_flaky(repo, flaky, -1);
@@ -29,7 +30,7 @@ impl Correlator {
         self.catalog = catalog;
         self.told.outdate();
         for row in &published {
-            self.contribute(row, 1);
+            self.contribute(&row.open(), 1);
         }
         for (repo, flaky) in &flaky {
             self.contribute_flaky(repo, flaky, 1);

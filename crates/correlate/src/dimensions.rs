@@ -31,10 +31,15 @@ impl Told {
     }
     /// A row changed.
     pub fn outdate_by(&mut self, key: &RowKey) {
-        if matches!(key, RowKey::Deployment(..) | RowKey::Incident(_) | RowKey::PipelineRun(..)) {
+        if shows(key) {
             self.at = None;
         }
     }
+}
+
+/// Whether dimensions hang on a fact.
+fn shows(key: &RowKey) -> bool {
+    matches!(key, RowKey::Deployment(..) | RowKey::Incident(_) | RowKey::PipelineRun(..))
 }
 
 impl Correlator {
@@ -80,10 +85,15 @@ impl Correlator {
         rows.into_iter().map(|row| (row.key(), row)).collect()
     }
 
+    /// The facts that dimensions hang on.
+    fn shown(&self) -> impl Iterator<Item = Row> {
+        self.published_of(shows)
+    }
+
     /// The services of this task's homes: those that the catalog declares, and those that only facts name.
     fn service_rows(&self, now: Timestamp) -> Vec<Row> {
         let mut services: BTreeSet<ServiceName> = self.catalog.services().into_iter().collect();
-        services.extend(self.published().filter_map(service_of).cloned());
+        services.extend(self.shown().filter_map(|fact| service_of(&fact).cloned()));
         let mine = services.into_iter().filter(|service| self.holds(service));
         mine.map(|service| Row::Service(Box::new(self.service_row(service, now)))).collect()
     }
@@ -118,11 +128,11 @@ impl Correlator {
     /// The scopes that this task's facts belong to.
     fn scope_rows(&self) -> Vec<Row> {
         let mut scopes: BTreeMap<Scope, ScopeDimension> = BTreeMap::new();
-        let mut sees: BTreeMap<&ServiceName, bool> = BTreeMap::new();
-        for fact in self.published() {
-            let Some((at, found)) = self.scopes_of(fact) else { continue };
-            let failure_source = service_of(fact).is_some_and(|service| {
-                *sees.entry(service).or_insert_with(|| self.has_failure_source(service))
+        let mut sees: BTreeMap<ServiceName, bool> = BTreeMap::new();
+        for fact in self.shown() {
+            let Some((at, found)) = self.scopes_of(&fact) else { continue };
+            let failure_source = service_of(&fact).is_some_and(|service| {
+                *sees.entry(service.clone()).or_insert_with(|| self.has_failure_source(service))
             });
             for scope in found {
                 let told = ScopeDimension { scope: scope.clone(), first_at: at, failure_source };

@@ -233,8 +233,7 @@ impl Correlator {
                     .remedy("add an incident alias, or failure_evidence_suffices = true, to the service in the catalog"),
             );
         }
-        let row = self.state.published.get(&RowKey::Deployment(service.clone(), id.clone()));
-        let recovered = match row.map(|published| &published.row) {
+        let recovered = match self.state.row(&RowKey::Deployment(service.clone(), id.clone())) {
             Some(Row::Deployment(row)) => row.recovered_at.zip(row.recovery_s),
             _ => None,
         };

@@ -31,11 +31,10 @@ impl Correlator {
                 Some(Row::Deployment(row)) => Some((row.failed, row.recovered_at, row.finished_at)),
                 _ => None,
             };
-            let before = recovery_of(self.state.published.get(&row_key).map(|published| &published.row));
+            let old = self.state.row(&row_key);
+            let before = recovery_of(old.as_ref());
             let row = self.deployment_fact(&service, &id).map(|row| Row::Deployment(Box::new(row)));
-            let old =
-                deployment_in(self.state.published.get(&row_key).map(|published| &published.row)).cloned();
-            self.signal_deployment(&service, &id, old.as_ref(), deployment_in(row.as_ref()));
+            self.signal_deployment(&service, &id, deployment_in(old.as_ref()), deployment_in(row.as_ref()));
             let scopes = self
                 .state
                 .rollouts
@@ -189,7 +188,7 @@ impl Correlator {
             .filter_map(|(_, blamer)| match blamer {
                 Blamer::Deployment(id) => {
                     let key = RowKey::Deployment(service.clone(), id.clone());
-                    match self.state.published.get(&key).map(|published| &published.row) {
+                    match self.state.row(&key) {
                         Some(Row::Deployment(row)) if row.failed == Some(true) => row.recovered_at,
                         Some(Row::Deployment(row)) => row.finished_at,
                         _ => None,
@@ -324,8 +323,8 @@ impl Correlator {
             _ => None,
         });
         let key = RowKey::FlagChange(source.clone(), id.clone());
-        let old = match self.state.published.get(&key).map(|published| &published.row) {
-            Some(Row::FlagChange(old)) => Some(old.clone()),
+        let old = match self.state.row(&key) {
+            Some(Row::FlagChange(old)) => Some(old),
             _ => None,
         };
         self.place_flag(old.as_deref(), row.as_ref());

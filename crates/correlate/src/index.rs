@@ -93,7 +93,7 @@ impl Correlator {
             id.clone(),
         );
         self.state.chains.restore(chain, Some(()));
-        self.state.attempts.restore((service, id), Some(attempt));
+        self.state.attempts.restore((service, id), Some(Box::new(attempt)));
     }
 
     fn index_rollouts(&mut self) {
@@ -173,10 +173,8 @@ impl Correlator {
         let state = &mut self.state;
         let mut workflows = BTreeSet::new();
         for (key, published) in state.published.unordered() {
-            let (RowKey::PipelineRun(repo, id, attempt), Row::PipelineRun(run)) = (key, &published.row)
-            else {
-                continue;
-            };
+            let RowKey::PipelineRun(repo, id, attempt) = key else { continue };
+            let Row::PipelineRun(run) = published.open().row else { continue };
             let on = ((repo.clone(), run.commit_sha.clone()), (id.clone(), *attempt));
             state.runs_on.restore(on, Some(run.workflow.clone()));
             workflows.insert((repo.clone(), run.workflow.clone(), run.commit_sha.clone()));

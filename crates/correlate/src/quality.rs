@@ -307,8 +307,8 @@ impl Correlator {
     /// Publishes an event that waits for the catalog (or takes it away), and what its claim is.
     pub(crate) fn put_parked(&mut self, kind: Waiting, parked: ParkedEvent, waits: bool) {
         let key = RowKey::ParkedEvent(parked.source.clone(), parked.event_id.clone(), parked.hash.clone());
-        let old = match self.state.published.get(&key).map(|published| &published.row) {
-            Some(Row::ParkedEvent(old)) => Some((**old).clone()),
+        let old = match self.state.row(&key) {
+            Some(Row::ParkedEvent(old)) => Some(*old),
             _ if waits => None,
             _ => return,
         };

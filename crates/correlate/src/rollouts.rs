@@ -13,7 +13,7 @@ impl Correlator {
         let new = self.merge_attempt(service, id);
         let key = (service.clone(), id.clone());
         let old = self.state.attempts.get(&key).cloned();
-        if new == old {
+        if new.as_ref() == old.as_deref() {
             return;
         }
         if let Some(old) = old {
@@ -35,7 +35,7 @@ impl Correlator {
                 .chains
                 .put((chain.0.clone(), chain.1.clone(), chain.2.clone(), new.started, id.clone()), ());
             self.dirty.chains.entry(chain).or_default();
-            self.state.attempts.put(key, new);
+            self.state.attempts.put(key, Box::new(new));
         }
     }
 
@@ -102,7 +102,9 @@ impl Correlator {
             .chains
             .range(from..)
             .take_while(|((s, e, c, ..), ())| s == service && e == environment && c == chain)
-            .filter_map(|((.., id), ())| self.state.attempts.get(&(service.clone(), id.clone())))
+            .filter_map(|((.., id), ())| {
+                self.state.attempts.get(&(service.clone(), id.clone())).map(|attempt| &**attempt)
+            })
             .collect()
     }
 
@@ -122,7 +124,9 @@ impl Correlator {
         members: &[DeploymentId],
         counting: &[DeploymentId],
     ) -> Option<Rollout> {
-        let attempt = |id: &DeploymentId| self.state.attempts.get(&(service.clone(), id.clone()));
+        let attempts = &self.state.attempts;
+        let attempt =
+            |id: &DeploymentId| attempts.get(&(service.clone(), id.clone())).map(|attempt| &**attempt);
         let members: Vec<&Attempt> = members.iter().filter_map(attempt).collect();
         let counting: Vec<&Attempt> = counting.iter().filter_map(attempt).collect();
         let stated = counting.iter().find_map(|attempt| attempt.tier);

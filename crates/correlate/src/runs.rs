@@ -26,8 +26,8 @@ impl Correlator {
     pub(crate) fn settle_runs(&mut self) {
         for (repo, run_id, attempt) in std::mem::take(&mut self.dirty.runs) {
             let key = RowKey::PipelineRun(repo.clone(), run_id.clone(), attempt);
-            let old = match self.state.published.get(&key).map(|published| &published.row) {
-                Some(Row::PipelineRun(run)) => Some((run.workflow.clone(), run.commit_sha.clone())),
+            let old = match self.state.row(&key) {
+                Some(Row::PipelineRun(run)) => Some((run.workflow, run.commit_sha)),
                 _ => None,
             };
             let new = self.run_fact(&repo, &run_id, attempt);
@@ -112,8 +112,7 @@ impl Correlator {
         let mut ended: BTreeSet<_> = BTreeSet::new();
         for ((run, attempt), _) in on.filter(|(_, name)| *name == workflow) {
             let key = RowKey::PipelineRun(repo.clone(), run.clone(), *attempt);
-            if let Some(Row::PipelineRun(fact)) =
-                self.state.published.get(&key).map(|published| &published.row)
+            if let Some(Row::PipelineRun(fact)) = self.state.row(&key)
                 && let (Some(at), RunState::Passed | RunState::Failed, false) =
                     (fact.finished_at, fact.state, fact.drill)
             {

@@ -10,6 +10,7 @@ use model::event::PullRequestEvent;
 use model::event::{AuthorKind, CorrectionTarget, RecordOrder};
 use model::fact::{FailureEvidence, Row, RowKey};
 use model::lookup::{DerivedGroups, DerivedLookup, Lookup};
+use model::packed::Packed;
 use model::table::{DerivedTable, Table};
 use model::{
     DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
@@ -219,7 +220,7 @@ pub struct State {
     /// Reverted commit → its reverts.
     pub reverted_by: DerivedGroups<(RepoName, Sha), Sha, ()>,
     /// Attempts.
-    pub attempts: DerivedLookup<(ServiceName, DeploymentId), Attempt>,
+    pub attempts: DerivedLookup<(ServiceName, DeploymentId), Box<Attempt>>,
     /// Attempts in the order in which they are grouped.
     pub chains: DerivedTable<(ServiceName, Environment, Chain, Timestamp, DeploymentId), ()>,
     /// Attempt → the logical deployment that it belongs to.
@@ -329,7 +330,7 @@ pub struct State {
     /// Signals that several things may raise: (signal, subject, since, case).
     pub cases: Table<(Text, Text, Timestamp, Text), Signal>,
     /// Rows as they were last published.
-    pub published: Lookup<RowKey, Published>,
+    pub published: Lookup<RowKey, Packed<Published>>,
     /// Rows of dimensions as they were last told.
     pub dimensions: Table<RowKey, Row>,
 }
@@ -408,6 +409,11 @@ impl State {
         thing: &Thing,
     ) -> impl DoubleEndedIterator<Item = DeliveryEvent> + use<'a> {
         self.records.of(thing)
+    }
+
+    /// A row as it was last published.
+    pub fn row(&self, key: &RowKey) -> Option<Row> {
+        self.published.get(key).map(|published| published.open().row)
     }
 
     /// The label of a commit: the earliest deployment that reaches or lists it.

@@ -9,6 +9,7 @@ use crate::state::{Published, State, Thing};
 use catalog::Catalog;
 use model::fact::{Row, RowChange, RowKey};
 use model::metric::{Contribution, ContributionKey, Delta};
+use model::packed::Packed;
 use model::table::{Change, ChangelogEntry, RestoreError, Stateful};
 use model::{Calendar, Definitions, DeliveryEvent, HomeKey, RecordOrder, Scope, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,17 +199,20 @@ impl Correlator {
             derived.insert(key.clone());
         }
         let new = row.map(|row| Published { row, extra_scopes, failure_source });
+        let packed = new.as_ref().map(Packed::new);
         let old = self.state.published.get(&key);
-        if old == new.as_ref() {
+        if old == packed.as_ref() {
             return;
         }
+        let old = old.map(Packed::open);
         let contributed = |published: Option<&Published>| {
             let all = |row| contributions(row, &self.catalog, &self.calendar, &self.definitions);
             published.map(all).unwrap_or_default()
         };
         // Most updates of a fact contribute what it contributed before.
-        let (before, after) = (contributed(old), contributed(new.as_ref()));
-        let row_changed = old.map(|published| &published.row) != new.as_ref().map(|published| &published.row);
+        let (before, after) = (contributed(old.as_ref()), contributed(new.as_ref()));
+        let row_changed =
+            old.as_ref().map(|published| &published.row) != new.as_ref().map(|published| &published.row);
         self.told.outdate_by(&key);
         if before != after {
             for (contributed, times) in [(before, -1), (after, 1)] {
@@ -217,12 +221,12 @@ impl Correlator {
                 }
             }
         }
-        match new {
-            Some(new) => {
+        match new.zip(packed) {
+            Some((new, packed)) => {
                 if row_changed {
-                    self.rows.insert(key.clone(), RowChange::Upsert(new.row.clone()));
+                    self.rows.insert(key.clone(), RowChange::Upsert(new.row));
                 }
-                self.state.published.put(key, new);
+                self.state.published.put(key, packed);
             }
             None => {
                 self.state.published.remove(&key);
@@ -243,8 +247,14 @@ impl Correlator {
     }
 
     /// The rows as they were last published, in no order: what the warehouse holds.
-    pub fn published(&self) -> impl Iterator<Item = &Row> {
-        self.state.published.unordered().map(|(_, published)| &published.row)
+    pub fn published(&self) -> impl Iterator<Item = Row> {
+        self.published_of(|_| true)
+    }
+
+    /// Those of them with such keys.
+    pub(crate) fn published_of(&self, wanted: impl Fn(&RowKey) -> bool) -> impl Iterator<Item = Row> {
+        let rows = self.state.published.unordered().filter(move |(key, _)| wanted(key));
+        rows.map(|(_, published)| published.open().row)
     }
 }
 

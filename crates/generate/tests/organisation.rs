@@ -22,7 +22,7 @@ fn facts(catalog: &str, records: impl Iterator<Item = RawRecord>) -> Vec<Row> {
         }
     }
     topology.settle(true);
-    topology.facts().cloned().collect()
+    topology.facts().collect()
 }
 
 #[test]

@@ -281,7 +281,7 @@ impl Topology {
         self.aggregators.get(partition_of(&HomeKey::new(scope.as_str()), self.tasks()) as usize)
     }
     /// Every fact's row as it was last published, in no particular order.
-    pub fn facts(&self) -> impl Iterator<Item = &Row> {
+    pub fn facts(&self) -> impl Iterator<Item = Row> {
         self.correlators.iter().flat_map(Correlator::published)
     }
 }

@@ -20,6 +20,7 @@ impl Correlator {
     ) -> Vec<Considered> {
         let mut considered = Vec::new();
         for (_, published) in self.state.published.iter() {
+            let published = published.open();
             let at = match &published.row {
                 Row::Deployment(row) => row.finished_at.unwrap_or(row.started_at),
                 Row::Change(row) => row.deployed_at,
@@ -34,11 +35,12 @@ impl Correlator {
                 },
                 _ => continue,
             };
-            let mine: Vec<Delta> = contributions(published, &self.catalog, &self.calendar, &self.definitions)
-                .into_iter()
-                .filter(|(key, _)| key.scope == *scope && key.metric == metric)
-                .map(|(_, delta)| delta)
-                .collect();
+            let mine: Vec<Delta> =
+                contributions(&published, &self.catalog, &self.calendar, &self.definitions)
+                    .into_iter()
+                    .filter(|(key, _)| key.scope == *scope && key.metric == metric)
+                    .map(|(_, delta)| delta)
+                    .collect();
             let placed = match (&published.row, metric) {
                 (Row::Deployment(row), Metric::RecoveryTime) => row.recovered_at.unwrap_or(at),
                 (Row::Incident(row), Metric::TimeToDetect) => row.detected_at,
