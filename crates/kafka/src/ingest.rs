@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::member::Moved;
 use crate::out::{Out, header};
 use crate::outside::{Brokers, Catalogs, GroupMember, Outside};
+use crate::pace::Pace;
 use crate::remedy::remedied;
 use crate::session::{EosError, EosSession, Position};
 use crate::stage::{Unreadable, is_final};
@@ -26,8 +27,6 @@ use std::time::{Duration, Instant};
 
 /// The longest wait for a record.
 const POLL: Duration = Duration::from_millis(50);
-/// The shortest time for which a batch is gathered.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How many records of a batch became what, and why.
 type Outcomes = BTreeMap<(&'static str, Text), u64>;
@@ -170,7 +169,7 @@ impl<O: Outside, C: Catalogs> Ingest<O, C> {
     }
 
     fn interval(&self) -> Duration {
-        (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(self.context.settings.commit_interval)
+        Pace::PROMPT.after(self.last_transaction, self.context.settings.commit_interval)
     }
 
     fn is_full(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::load::{Rows, Store, Stored};
+use crate::pace::Pace;
 use crate::session::Position;
 use crate::stats::Delays;
 use crate::trace::Traced;
@@ -10,8 +11,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use warehouse::LoadReport;
 
-/// The shortest time for which rows are gathered: many small inserts cost the server more than one large one.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// Most bytes of rows that are gathered, roughly, of each of both.
 const GATHERED_BYTES: usize = 32 << 20;
 
@@ -44,10 +43,11 @@ pub(crate) struct Lane<S: Store> {
     pub(crate) batch: Batch,
     last_load: Duration,
     most_rows: usize,
+    pace: Pace,
 }
 
 impl<S: Store> Lane<S> {
-    pub(crate) fn new(store: &S, most_rows: usize) -> Self {
+    pub(crate) fn new(store: &S, most_rows: usize, pace: Pace) -> Self {
         Self {
             rows: store.rows(),
             spare: None,
@@ -57,6 +57,7 @@ impl<S: Store> Lane<S> {
             batch: Batch::default(),
             last_load: Duration::ZERO,
             most_rows,
+            pace,
         }
     }
 
@@ -76,9 +77,9 @@ impl<S: Store> Lane<S> {
     }
 
     /// When what is gathered is to be inserted; `None`: nothing is.
-    pub(crate) fn due(&self, longest: Duration) -> Option<Instant> {
+    pub(crate) fn due(&self, commit_interval: Duration) -> Option<Instant> {
         let since = self.since?;
-        let interval = (self.last_load * 2).max(SHORTEST_INTERVAL).min(longest);
+        let interval = self.pace.after(self.last_load, commit_interval);
         Some(if self.is_full() { since } else { since + interval })
     }
 
@@ -88,10 +89,10 @@ impl<S: Store> Lane<S> {
         &mut self,
         store: &S,
         now: Instant,
-        longest: Duration,
+        commit_interval: Duration,
     ) -> Result<Option<Loaded>, Error> {
         let loaded = self.loaded(store)?;
-        if self.inserting.is_none() && self.due(longest).is_some_and(|due| due <= now) {
+        if self.inserting.is_none() && self.due(commit_interval).is_some_and(|due| due <= now) {
             self.flush(store);
         }
         Ok(loaded)
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn an_insert_that_lasts_is_not_waited_for_and_what_comes_meanwhile_is_bounded() {
         let (store, now, longest) = (Slow::default(), Instant::now(), Duration::from_millis(500));
-        let mut lane = Lane::new(&store, 10);
+        let mut lane = Lane::new(&store, 10, Pace::INSERTS);
         let gather = |lane: &mut Lane<Slow>, rows| {
             lane.rows += rows;
             lane.since.get_or_insert(now);

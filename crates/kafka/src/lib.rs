@@ -27,6 +27,7 @@ pub mod local;
 pub mod member;
 pub mod out;
 pub mod outside;
+pub mod pace;
 pub mod probe;
 pub mod raw;
 pub mod registry;

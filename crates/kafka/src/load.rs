@@ -7,6 +7,7 @@ use crate::lane::{Batch, Lane, Loaded, positions};
 use crate::member::Moved;
 use crate::out::header;
 use crate::outside::{Brokers, GroupMember, Outside};
+use crate::pace::Pace;
 use crate::stage::Unreadable;
 use crate::stats::{self, StageStats, Status, Trouble, Written};
 use crate::task::Context;
@@ -178,8 +179,8 @@ impl<O: Outside, S: Store> Load<O, S> {
             context,
             outside,
             member,
-            facts: Lane::new(&store, GATHERED_FACTS),
-            metrics: Lane::new(&store, GATHERED_METRICS),
+            facts: Lane::new(&store, GATHERED_FACTS, Pace::INSERTS),
+            metrics: Lane::new(&store, GATHERED_METRICS, Pace::WINDOW_INSERTS),
             store,
             next: BTreeMap::new(),
             held_up: [false; 2],
@@ -193,8 +194,8 @@ impl<O: Outside, S: Store> Load<O, S> {
     pub fn step(&mut self) -> Result<(), Error> {
         self.gather()?;
         self.follow()?;
-        let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
-        self.load(|lane, store| lane.go_on(store, now, longest))?;
+        let (now, interval) = (self.outside.instant(), self.context.settings.commit_interval);
+        self.load(|lane, store| lane.go_on(store, now, interval))?;
         self.read_what_fits()?;
         let waits = |lane: &Lane<S>| lane.since.is_some() || lane.inserting.is_some();
         self.stats.holds(self.next.len(), waits(&self.facts) || waits(&self.metrics));
@@ -279,10 +280,10 @@ impl<O: Outside, S: Store> Load<O, S> {
     }
 
     fn gather(&mut self) -> Result<(), Error> {
-        let (now, longest) = (self.outside.instant(), self.context.settings.commit_interval);
+        let (now, interval) = (self.outside.instant(), self.context.settings.commit_interval);
         let wait = |lane: &Lane<S>| {
             let least = if lane.inserting.is_some() { POLL_BEHIND } else { Duration::ZERO };
-            lane.due(longest).map_or(POLL, |due| due.saturating_duration_since(now).clamp(least, POLL))
+            lane.due(interval).map_or(POLL, |due| due.saturating_duration_since(now).clamp(least, POLL))
         };
         let mut wait = wait(&self.facts).min(wait(&self.metrics));
         for _ in 0..64 {

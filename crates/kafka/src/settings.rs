@@ -32,7 +32,8 @@ pub struct KafkaSettings {
     pub format: Format,
     /// The schema registry, where there is one.
     pub registry: Option<RegistrySettings>,
-    /// How long a record may wait for its transaction to end.
+    /// How long a record may be gathered for its transaction; twice as long where it is one of many that change the same
+    /// windows.
     pub commit_interval: Duration,
     /// Most records of one transaction.
     pub batch_records: usize,

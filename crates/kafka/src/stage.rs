@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::out::{Out, decode_message};
+use crate::pace::Pace;
 use crate::session::{EosError, EosSession};
 use crate::topics::{Stage, Topics};
 use crate::wire::Wire;
@@ -35,6 +36,8 @@ pub trait Logic: Sized + Send {
     type Input: Send;
     /// Which stage it is.
     const STAGE: Stage;
+    /// How long it gathers.
+    const PACE: Pace;
     /// Its input topics: the group is told of the first; the same partition of the others comes with it.
     fn inputs(topics: &Topics) -> Vec<String>;
     /// Its changelog.
@@ -82,6 +85,7 @@ const DIMENSIONS_EVERY_S: i64 = 3_600;
 impl Logic for Correlate {
     type Input = Message;
     const STAGE: Stage = Stage::Correlate;
+    const PACE: Pace = Pace::PROMPT;
 
     fn inputs(topics: &Topics) -> Vec<String> {
         vec![topics.events.clone(), topics.messages.clone()]
@@ -184,6 +188,7 @@ pub struct Aggregate {
 impl Logic for Aggregate {
     type Input = Contributions;
     const STAGE: Stage = Stage::Aggregate;
+    const PACE: Pace = Pace::WINDOWS;
 
     fn inputs(topics: &Topics) -> Vec<String> {
         vec![topics.contributions.clone()]

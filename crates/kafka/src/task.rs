@@ -75,8 +75,6 @@ pub struct Task<L: Logic, O: Outside> {
     last_transaction: Duration,
 }
 
-/// The shortest time for which a batch is gathered.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// After how much silence corrections are written.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// How often corrections are written while records come.
@@ -245,13 +243,12 @@ impl<L: Logic, O: Outside> Task<L, O> {
         }
     }
 
-    /// When the batch that waits is to be processed: at once when it is full, else so that transactions take no
-    /// more than a third of the time.
+    /// When the batch that waits is to be processed: at once when it is full, else at the stage's pace.
     pub fn due(&self, settings: &KafkaSettings) -> Option<Instant> {
         let since = self.waiting_since?;
         let full = self.waiting.len() + self.letters.len() >= settings.batch_records
             || self.waiting_bytes >= settings.batch_bytes;
-        let interval = (self.last_transaction * 2).max(SHORTEST_INTERVAL).min(settings.commit_interval);
+        let interval = L::PACE.after(self.last_transaction, settings.commit_interval);
         Some(if full { since } else { since + interval })
     }
 
