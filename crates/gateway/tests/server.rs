@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{Client, MemoryLog, SECRET, gateway, posted, signed};
+use common::{Client, MemoryLog, SECRET, Server, gateway, posted, signed};
 use model::Text;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -251,35 +253,84 @@ fn a_slow_sender_is_cut_off_after_its_time() {
     assert!((Duration::from_secs(25)..Duration::from_secs(40)).contains(&took), "{took:?}");
 }
 
+/// What tells this program, started once more, to be clients: an address and how many.
+const CLIENTS: &str = "STREAMGAUGE_TEST_CLIENTS";
+const PROCESSES_OF_CLIENTS: usize = 2;
+
+/// Clients in a process of their own: one process may not open enough files for both ends.
+struct Clients {
+    process: Child,
+    said: Lines<BufReader<ChildStderr>>,
+}
+
+impl Clients {
+    fn start(server: &Server, count: usize) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "clients_of_another_process", "--nocapture"])
+            .env(CLIENTS, format!("{} {count}", server.address()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(process.stderr.take().unwrap()).lines();
+        Self { process, said }
+    }
+    fn wait_for(&mut self, word: &str) {
+        let said: Vec<String> =
+            self.said.by_ref().map(Result::unwrap).take_while(|line| line != word).collect();
+        assert!(self.process.try_wait().unwrap().is_none(), "clients ended: {said:?}");
+    }
+    fn go_on(&mut self) {
+        writeln!(self.process.stdin.as_mut().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn clients_of_another_process() {
+    let Ok(told) = std::env::var(CLIENTS) else { return };
+    let (address, count) = told.split_once(' ').unwrap();
+    let (address, count): (SocketAddr, usize) = (address.parse().unwrap(), count.parse().unwrap());
+    common::raise_open_files(count + 500);
+    let told = |word: &str| {
+        eprintln!("{word}");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+    };
+    let mut clients: Vec<Client> = (0..count)
+        .map(|at| {
+            let mut client = Client::at(address);
+            let body = format!("{{\"n\":{at},\"of\":{}}}", std::process::id());
+            let head = posted("/v1/hooks/github", &signed(&body), body.len());
+            client.write(format!("{head}{body}").as_bytes());
+            client
+        })
+        .collect();
+    told("sent");
+    assert!(clients.iter_mut().all(|client| client.answer().status == 202));
+    told("answered");
+}
+
 #[test]
 fn ten_thousand_connections_are_served() {
     let wanted = 10_000;
-    let (files, count) = common::raise_open_files(2 * wanted + 500);
-    let count = count.min(wanted);
+    let files = common::raise_open_files(wanted + 500);
+    let count = wanted.min(files.saturating_sub(500));
     if count < wanted {
         println!("only {count} connections: the system allows {files} open files");
     }
     let log = MemoryLog::new();
     let server = gateway(&log, |_| {});
     let started = Instant::now();
+    let mut clients: Vec<Clients> =
+        (0..PROCESSES_OF_CLIENTS).map(|_| Clients::start(&server, count / PROCESSES_OF_CLIENTS)).collect();
     // All are sent before the first answer is read: they are open at once.
-    let mut clients: Vec<Client> = (0..count)
-        .map(|at| {
-            let mut client = Client::to(&server);
-            let body = format!("{{\"n\":{at}}}");
-            client.write(
-                format!("{}{body}", posted("/v1/hooks/github", &signed(&body), body.len())).as_bytes(),
-            );
-            client
-        })
-        .collect();
+    clients.iter_mut().for_each(|clients| clients.wait_for("sent"));
     let sent = started.elapsed();
-    for client in &mut clients {
-        assert_eq!(client.answer().status, 202);
-    }
+    clients.iter_mut().for_each(Clients::go_on);
+    clients.iter_mut().for_each(|clients| clients.wait_for("answered"));
     let answered = started.elapsed();
     // Only now has the server taken the last one from the system's queue, and it keeps all of them: none of these
-    // clients hangs up before the end of the test.
+    // clients hangs up before it is told to.
     let open = server.stats().connections.load(Ordering::Relaxed);
     println!(
         "{count} connections, all sent after {sent:?}, all answered after {answered:?}, {open} open at once"
@@ -288,6 +339,10 @@ fn ten_thousand_connections_are_served() {
     assert!(open == count || answered > Duration::from_secs(25), "{open} of {count} were open at once");
     assert_eq!(log.records().len(), count);
     assert_eq!(Client::to(&server).get("/healthz").status, 200);
+    for mut clients in clients {
+        clients.go_on();
+        assert!(clients.process.wait().unwrap().success());
+    }
 }
 
 #[test]

@@ -130,7 +130,11 @@ pub struct Client {
 
 impl Client {
     pub fn to(server: &Server) -> Self {
-        let stream = TcpStream::connect(server.address()).unwrap();
+        Self::at(server.address())
+    }
+
+    pub fn at(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, read: Vec::new() }
@@ -213,14 +217,12 @@ pub fn resident_bytes() -> u64 {
     pages * 4096
 }
 
-/// Allows this process as many open files as the system lets it have. Returns how many, and how many connections to
-/// itself these are.
-pub fn raise_open_files(wanted: usize) -> (u64, usize) {
+/// Allows this process so many open files, or as many as the system lets it have. Returns how many.
+pub fn raise_open_files(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
     let most = now.maximum.unwrap_or(u64::MAX);
     let asked = (wanted as u64).min(most).max(now.current.unwrap_or(u64::MAX));
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(asked), maximum: now.maximum });
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    (files, usize::try_from(files.saturating_sub(500) / 2).unwrap_or(usize::MAX))
+    usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX)
 }
