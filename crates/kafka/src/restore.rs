@@ -142,6 +142,11 @@ impl<O: Outside> Source<'_, O> {
 
     /// The newest checkpoint of what was read, if it can be used.
     fn checkpoint(&self, live: &Live) -> Result<Option<Checkpoint>, Error> {
+        // What another version wrote may have other fields: only its first is read.
+        if let Some(other) = live.checkpoint.as_deref().and_then(layout_of).filter(|layout| *layout != LAYOUT)
+        {
+            return Err(self.state(Disagreement::Layout(other)));
+        }
         let checkpoint = live.checkpoint.as_deref().map(decode_checkpoint).transpose();
         let checkpoint = checkpoint.map_err(|source| self.broken(source))?;
         if let Some(checkpoint) = &checkpoint {
@@ -337,10 +342,12 @@ fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, RestoreError> {
         .map_err(|error| RestoreError::Corrupt { table: RESERVED, reason: error.to_string() })
 }
 
+/// The layout that a checkpoint of any version begins with.
+fn layout_of(bytes: &[u8]) -> Option<u32> {
+    postcard::take_from_bytes(bytes).ok().map(|(layout, _)| layout)
+}
+
 fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement> {
-    if checkpoint.layout != LAYOUT {
-        return Err(Disagreement::Layout(checkpoint.layout));
-    }
     if checkpoint.definition != context.definition {
         let (found, wanted) = (checkpoint.definition.clone(), context.definition.clone());
         return Err(Disagreement::Definitions { found, wanted });

@@ -143,7 +143,8 @@ fn expect_to_be_restored(metrics: &Exposed, kept: &[Partition]) {
 fn a_changelog_of_another_layout_is_refused_with_the_command_that_computes_it_anew() {
     let mut kept = first_format();
     for record in checkpoints(&mut kept) {
-        record.value.as_mut().unwrap().replace_range(..2, &format!("{:02x}", LAYOUT + 1));
+        // Another version may keep other fields behind it.
+        record.value = Some(format!("{:02x}", LAYOUT + 1));
     }
     expect_to_be_refused_and_computed_anew(&kept, "relaid");
 }
