@@ -17,6 +17,7 @@ use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use crate::stage::Logic;
 use crate::task::Context;
+use foldhash::fast::FixedState;
 use model::table::{ChangelogEntry, RestoreError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -169,7 +170,10 @@ impl<O: Outside> Source<'_, O> {
         // What goes on to the copy lies in memory in any case, and is not copied.
         let local = self.outside.local().filter(|_| checkpoint.is_some());
         let mut copied = Vec::with_capacity(if local.is_some() { live.entries.len() + 2 } else { 0 });
-        for (key, value) in live.entries {
+        // In the order of the keys tables grow at their end, as they do from a copy.
+        let mut entries: Vec<_> = live.entries.into_iter().collect();
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (key, value) in entries {
             if value.is_none() {
                 continue;
             }
@@ -361,7 +365,7 @@ fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement
 /// The last record of each key.
 #[derive(Default)]
 struct Live {
-    entries: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    entries: HashMap<Vec<u8>, Option<Vec<u8>>, FixedState>,
     checkpoint: Option<Vec<u8>>,
     /// The offset of the checkpoint.
     checkpoint_at: i64,
