@@ -35,9 +35,10 @@ pub enum Moved {
 }
 
 /// Reports in a row that name no broker as up before that counts as trouble: a connection may be made anew.
-const REPORTS_WITHOUT_BROKER: u32 = 4;
-/// How often a member reports, in milliseconds. A stage is not ready before its lag was reported.
-const REPORT_EVERY_MS: &str = "1000";
+const REPORTS_WITHOUT_BROKER: u32 = 8;
+/// How often a member reports, in milliseconds. A stage is not ready before its lag was reported, which takes up to two
+/// reports once it reads.
+const REPORT_EVERY_MS: &str = "500";
 /// While brokers are away, the same is heard many times a second; it is logged so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
