@@ -5,7 +5,7 @@ use model::table::ChangelogEntry;
 use model::{Definitions, DeliveryEvent};
 use oracle::organisation::{Random, earlier, elsewhere, event, settings};
 use oracle::{Input, compute};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use streamgauge_tests::{NOW, Tables, twin};
@@ -91,6 +91,25 @@ fn run(
     tables
 }
 
+/// Lost deliveries of two hooks, of repositories and none: the oracle does not know them, the law holds for them.
+fn lost(random: &mut Random) -> Vec<DeliveryEvent> {
+    let one = |number: u64, random: &mut Random| {
+        let second = random.below(60);
+        let mut event = json!({
+            "id": format!("lost:{}", number / 2), "type": "lost_delivery", "source": "github",
+            "occurred_at": format!("2026-01-01T00:00:{second:02}Z"), "observed_at": "2026-01-01T00:01:00Z",
+            "lost_delivery": {"hook": random.pick(&["github.com/acme/shop/hooks/7", "github.com/orgs/acme/hooks/9"]),
+                "delivery_id": random.pick(&["a", "b", "c"]), "answer": random.pick(&["502", "timed out"])},
+        });
+        if random.below(2) == 0 {
+            event["lost_delivery"]["healed"] = json!(true);
+            event["repo"] = json!(random.pick(&["github.com/acme/shop", "github.com/acme/app"]));
+        }
+        model::json::from_value(event).unwrap()
+    };
+    (0..random.below(8)).map(|number| one(number, random)).collect()
+}
+
 fn cases() -> u64 {
     std::env::var("STREAMGAUGE_LAW_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000)
 }
@@ -114,6 +133,7 @@ fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_t
             .collect();
         let mut events: Vec<DeliveryEvent> =
             values.iter().map(|value| model::json::from_value(value.clone()).unwrap()).collect();
+        events.extend(lost(&mut random));
 
         let plain = Run { partitions: 1, earlier_catalogs: Vec::new(), crash_at: None };
         let tables = run(&plain, &events, &definitions, &catalog, &mut random);

@@ -265,3 +265,58 @@ fn a_flag_change_before_an_incident_that_blames_no_deployment_is_named_until_the
     story.push(correct("c", "incident", "i", 500, json!({"cause": "flag"})));
     none(&signals(SHOP, &story), "flag_change_near_incident");
 }
+
+/// One attempt of a delivery of a hook that failed.
+fn lost(id: &str, guid: &str, minutes: i64, more: Value) -> Value {
+    let body = json!({"hook": "github.com/acme/shop/hooks/7", "delivery_id": guid});
+    with(event("lost_delivery", id, minutes, body), more)
+}
+
+const HOOK: &str = "test github.com/acme/shop/hooks/7";
+
+#[test]
+fn lost_deliveries_are_counted_by_hook_and_once_each_whatever_tells_of_them_how_often() {
+    let mut story = shipped();
+    // The first failed twice and was told later, the second is gone.
+    story.push(lost("1", "a", 30, json!({"answer": "502", "event": "push"})));
+    story.push(lost("2", "a", 35, json!({"answer": "503"})));
+    story.push(lost("2", "a", 35, json!({"answer": "503", "healed": true})));
+    story.push(lost("3", "b", 40, json!({"answer": "timed out"})));
+    let found = signals(SHOP, &story);
+    let row = only(&found, "lost_deliveries", HOOK);
+    assert_eq!((row.service.as_ref().unwrap().as_str(), row.since.to_string()), ("shop", t(30)));
+    for says in [
+        "2 deliveries failed",
+        &format!("to {}", t(40)),
+        "1 of them were told later",
+        "about github.com/acme/shop",
+        "timed out",
+    ] {
+        assert!(row.detail.contains(says), "{} does not say {says}", row.detail);
+    }
+    assert!(row.remedy.contains("deliver the others again"), "{}", row.remedy);
+
+    // Each record again, and what was lost by the hook after all: nothing is counted twice.
+    let copies: Vec<Value> = story.iter().chain(&story).cloned().collect();
+    assert_eq!(signals(SHOP, &copies), found);
+
+    // The other was told, too.
+    story.push(lost("3", "b", 40, json!({"healed": true})));
+    let row = only(&signals(SHOP, &story), "lost_deliveries", HOOK).clone();
+    assert!(row.detail.contains("2 deliveries failed") && row.detail.contains("2 of them"), "{}", row.detail);
+    assert!(row.remedy.starts_with("nothing is missing"), "{}", row.remedy);
+}
+
+#[test]
+fn lost_deliveries_of_a_hook_of_several_services_are_nobody_s_alone() {
+    let of = |id: &str, repo: &str| {
+        let hook = json!({"hook": "github.com/orgs/acme/hooks/9"});
+        let mut event = lost(id, id, 30, hook);
+        event["repo"] = json!(repo);
+        event
+    };
+    let found = signals(SHOP, &[of("1", REPO), of("2", "github.com/acme/cart")]);
+    let row = only(&found, "lost_deliveries", "test github.com/orgs/acme/hooks/9");
+    assert_eq!(row.service, None);
+    assert!(row.detail.contains("github.com/acme/cart, github.com/acme/shop"), "{}", row.detail);
+}

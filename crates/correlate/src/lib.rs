@@ -22,6 +22,7 @@ pub mod explain;
 mod fact;
 mod graph;
 mod index;
+mod lost;
 mod merge;
 mod pool;
 mod pulls;

@@ -40,7 +40,7 @@ pub(crate) const INCIDENTS: Waiting = "incidents";
 
 impl Correlator {
     /// Raises a signal, or takes it away.
-    fn signal(&mut self, name: &str, subject: String, signal: Option<Signal>) {
+    pub(crate) fn signal(&mut self, name: &str, subject: String, signal: Option<Signal>) {
         let (name, subject) = (Text::new(name), Text::new(subject));
         let key = RowKey::DataQuality(name.clone(), subject.clone());
         let row = signal.map(|Signal { service, since, detail, remedy }| {

@@ -83,6 +83,10 @@ pub fn route(catalog: &Catalog, event: &DeliveryEvent) -> Route {
             }
             (Err(_), None) => one(HomeKey::new(PARKED), Thing::Parked),
         },
+        EventBody::LostDelivery(body) => {
+            let (source, hook) = (event.source.clone(), body.hook.clone());
+            one(HomeKey::new(format!("hook:{hook}")), Thing::LostDeliveries(source, hook))
+        }
         EventBody::Repository(_) => Route::Archive("repository_event"),
         EventBody::TestRun(_) => Route::Archive("test_run"),
         EventBody::CanaryAnalysis(_) => Route::Archive("canary_analysis"),

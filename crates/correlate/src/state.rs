@@ -46,6 +46,8 @@ pub enum Thing {
     Scan(Text, Text),
     /// Events that wait for the catalog.
     Parked,
+    /// The deliveries of a hook that were lost, by source and hook. They are few: an outage's.
+    LostDeliveries(Text, Text),
 }
 
 /// The finish and the id by which deployments are ordered.

@@ -182,6 +182,7 @@ impl Correlator {
                 Thing::Artifact(key) => self.settle_artifact(key),
                 Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
                 Thing::Scan(source, id) => self.settle_scan(source, id, &thing),
+                Thing::LostDeliveries(source, hook) => self.settle_lost(source, hook, &thing),
                 Thing::Parked | Thing::Corrections => {}
             }
         }

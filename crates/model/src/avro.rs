@@ -115,7 +115,10 @@ macro_rules! messages {
 
 // A changed schema is a new file in a new folder and a new line here; a kept one never changes.
 messages! {
-    DeliveryEvent => EVENT [0xc511_27d3_ad6b_136b "v1/delivery_event.avsc"];
+    DeliveryEvent => EVENT [
+        0xc511_27d3_ad6b_136b "v1/delivery_event.avsc",
+        0xd448_d6bc_2792_2a1a "v2/delivery_event.avsc"
+    ];
     RowChange => ROW_CHANGE [
         0x9560_bc64_3a72_f3d9 "v1/row_change.avsc",
         0xd03e_cfc0_411e_925e "v2/row_change.avsc"

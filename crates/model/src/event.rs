@@ -53,6 +53,7 @@ pub enum EventBody {
     Maintenance(Maintenance),
     Correction(Correction),
     Ownership(Ownership),
+    LostDelivery(LostDelivery),
 }
 
 impl EventBody {
@@ -76,6 +77,7 @@ impl EventBody {
             Self::Maintenance(_) => "maintenance",
             Self::Correction(_) => "correction",
             Self::Ownership(_) => "ownership",
+            Self::LostDelivery(_) => "lost_delivery",
         }
     }
 }
@@ -693,6 +695,22 @@ pub struct Ownership {
     pub team: Option<Text>,
     /// From when on.
     pub valid_from: Option<Timestamp>,
+}
+
+/// A delivery of a vendor's hook that the vendor says failed. What was in it is told by records of its own, if it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostDelivery {
+    /// The hook, as in `github.com/acme/shop/hooks/7`.
+    pub hook: Text,
+    /// The vendor's id of the delivery; attempts of one delivery share it.
+    pub delivery_id: Text,
+    /// What it was to tell; the vendor's own word, as in `push`.
+    pub event: Option<Text>,
+    /// What the vendor was answered.
+    pub answer: Option<Text>,
+    /// Whether it was told later: by a later attempt, or because the vendor was asked for it. Absent is not yet.
+    pub healed: Option<bool>,
 }
 
 /// The place of a record among the records of one thing: the last one that says a thing wins.

@@ -105,6 +105,7 @@ wire!(
     maintenance: Maintenance(crate::event::Maintenance),
     correction: Correction(crate::event::Correction),
     ownership: Ownership(crate::event::Ownership),
+    lost_delivery: LostDelivery(crate::event::LostDelivery),
 );
 
 /// Reads one canonical event.
@@ -180,6 +181,12 @@ pub fn validate(event: &DeliveryEvent) -> Result<(), EventError> {
         }
         EventBody::Maintenance(body) if body.to <= body.from => {
             fail("field `maintenance.to` must lie after `from`".to_owned())
+        }
+        EventBody::LostDelivery(body) if body.hook.as_str().is_empty() => {
+            fail("field `lost_delivery.hook` is empty".to_owned())
+        }
+        EventBody::LostDelivery(body) if body.delivery_id.as_str().is_empty() => {
+            fail("field `lost_delivery.delivery_id` is empty".to_owned())
         }
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(crate) const FACTS: Facts = Facts {
     description: "Canonical events as JSON",
     emits: "commit push pull_request review repository pipeline_run test_run canary_analysis artifact \
-        deployment incident sli_sample flag_change scan maintenance correction ownership",
+        deployment incident sli_sample flag_change scan maintenance correction ownership lost_delivery",
     drops: "",
     times: "RFC 3339 with offset in every field; a number is refused.",
     set_up: &["Nothing to set up: post one event as JSON, its fields as `schemas/avro` names them."],

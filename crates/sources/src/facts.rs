@@ -137,6 +137,7 @@ pub const FEEDS: &[Feed] = &[
         part: "what people put right",
     },
     Feed { event: "ownership", metrics: &[], part: "kept, in no metric" },
+    Feed { event: "lost_delivery", metrics: &[], part: "counted in `data_quality`" },
 ];
 
 /// What the events of a type are for.

@@ -262,3 +262,54 @@ fn jira_s_cloud_is_asked_first_and_a_data_center_as_it_can() {
     let page = json!({"startAt": 1, "total": 2, "issues": [issue]});
     assert!(jira.found(&wanted, &next.questions[0], Answer { body: &page, next: None }).questions.is_empty());
 }
+
+#[test]
+fn a_lost_delivery_is_told_the_same_whenever_it_is_asked_for_and_is_no_part_of_what_was_in_it() {
+    let github = history("github").unwrap();
+    let mut wanted = wanted("https://api.github.com");
+    wanted.only = vec!["orgs/acme/hooks/9".to_owned()];
+    let begin = (github.begin)(&wanted);
+    let item = |id: u64, guid: &str, code: u64, again: bool| {
+        json!({"id": id, "guid": guid, "delivered_at": format!("2026-01-01T00:00:0{id}Z"), "redelivery": again,
+            "status_code": code, "status": if code == 0 { "timed out" } else { "Invalid HTTP Response: 502" },
+            "event": "push"})
+    };
+    let ask = |question: &Question, body: Value| {
+        github.found(&wanted, question, Answer { body: &body, next: None })
+    };
+    let lost = |found: &Found| -> Vec<Value> {
+        let records = found.records.iter().filter(|record| record.source.as_str() == "canonical");
+        records.flat_map(|record| events(&told(record), &[])).collect()
+    };
+    let expected = |id: u64, guid: &str, answer: &str| {
+        json!({"id": format!("lost:github.com/orgs/acme/hooks/9:{id}"), "type": "lost_delivery",
+            "occurred_at": format!("2026-01-01T00:00:0{id}Z"), "source": "github",
+            "lost_delivery": {"hook": "github.com/orgs/acme/hooks/9", "delivery_id": guid, "event": "push",
+                "answer": answer}})
+    };
+    let first = ask(&begin[0], json!([item(2, "b", 0, false), item(1, "a", 502, false)]));
+    let refused = "Invalid HTTP Response: 502";
+    assert_eq!(lost(&first), [expected(2, "b", "timed out"), expected(1, "a", refused)]);
+    assert_eq!(first.questions.len(), 2);
+
+    // The payload's record is the webhook's; that it was lost is told beside it, with the repository that it names.
+    let payload = json!({"ref": "refs/heads/main", "repository": {"full_name": "acme/shop"}});
+    let whole = ask(&first.questions[0], json!({"id": 2, "event": "push", "request": {"payload": payload}}));
+    let record = whole.records.iter().find(|record| record.source.as_str() == "github").unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&record.body).unwrap(), payload);
+    let headers: Vec<&str> = record.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(headers, ["x-github-delivery", "x-github-event"]);
+    let mut healed = expected(2, "b", "timed out");
+    healed["lost_delivery"]["healed"] = json!(true);
+    healed["repo"] = json!("github.com/acme/shop");
+    assert_eq!(lost(&whole), [healed]);
+
+    // Asked again later, after somebody had the first one delivered again: that healed it, and nothing is asked for it.
+    let again = json!([item(3, "a", 202, true), item(2, "b", 0, false), item(1, "a", 502, false)]);
+    let later = ask(&begin[0], again);
+    let mut by_hand = expected(1, "a", refused);
+    by_hand["lost_delivery"]["healed"] = json!(true);
+    assert_eq!(lost(&later), [expected(2, "b", "timed out"), by_hand]);
+    assert_eq!(later.questions, first.questions[..1]);
+    assert_eq!(later.records[0], first.records[0]);
+}

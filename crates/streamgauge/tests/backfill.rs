@@ -236,6 +236,22 @@ fn a_delivery_that_failed_is_told_as_it_was_sent_and_one_that_came_later_is_not_
     let query = "SELECT event_id FROM events";
     let found = ok(folder.path(), &["sql", "--data", "data", query, "--format", "TSV"]);
     assert!(found.contains("github.com/acme/checkout:release:9:published:"), "{found}");
+
+    // Two were lost, in three attempts; that was told of once or again, and the hook told one of them after all.
+    let query =
+        "SELECT signal, subject, service, detail, remedy FROM data_quality WHERE signal = 'lost_deliveries'";
+    let counted = || ok(folder.path(), &["sql", "--data", "data", query, "--format", "TSV"]);
+    let first = counted();
+    let hook = format!("lost_deliveries\tgithub {}/acme/checkout/hooks/7\t", &github.url[7..]);
+    assert!(first.starts_with(&hook), "{first}");
+    assert!(
+        first.contains("2 deliveries failed from") && first.contains("2 of them were told later"),
+        "{first}"
+    );
+    assert!(first.contains("nothing is missing") && first.lines().count() == 1, "{first}");
+    let (code, _, error) = backfill(folder.path(), &github, "data", &["acme/checkout/hooks/7"]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(counted(), first);
 }
 
 #[test]

@@ -76,6 +76,7 @@ records!(crate::event {
     CorrectionSet { failed, tier, cancelled, cause, severity, deployment_id, duplicate_of }
     Correction { target, target_id, set, reason, undoes }
     Ownership { service, team, valid_from }
+    LostDelivery { hook, delivery_id, event, answer, healed }
 });
 
 records!(crate::fact {
@@ -179,7 +180,7 @@ macro_rules! union {
 union!(EventBody {
     0 Commit, 1 Push, 2 PullRequest, 3 Review, 4 Repository, 5 PipelineRun, 6 TestRun, 7 CanaryAnalysis,
     8 Artifact, 9 Deployment, 10 Incident, 11 SliSample, 12 FlagChange, 13 Scan, 14 Maintenance,
-    15 Correction, 16 Ownership,
+    15 Correction, 16 Ownership, 17 LostDelivery,
 });
 
 /// The branches of a changed row: the rows, and the keys of rows that are gone. New ones are appended.

@@ -2,7 +2,9 @@
 //! deliveries of hooks that failed.
 //!
 //! Source: GitHub's documentation of the REST API, version 2022-11-28. Deliveries are kept by GitHub for three days and
-//! are told as they were sent, so that nothing of them differs from the webhook.
+//! are told as they were sent, so that nothing of them differs from the webhook (`deliveries.rs`).
+
+mod deliveries;
 
 use super::{
     Answer, Commit, Found, History, Question, Wanted, commit, items, number, only, record, stamp, text, time,
@@ -15,12 +17,12 @@ pub(super) const HISTORY: History = History {
     url: Some("https://api.github.com"),
     root: "/api/v3",
     token_variable: "GITHUB_TOKEN",
-    sources: &["git", "github"],
+    sources: &["canonical", "git", "github"],
     thing: "repository, as in acme/checkout",
     needs_names: true,
     asks: "Commits of the default branch, pull requests with their commits and reviews, deployments with their statuses, \
            attempts of workflow runs, releases, annotated tags; of a hook (`acme/shop/hooks/7`, `orgs/acme/hooks/7`) the \
-           deliveries that failed and were not delivered later.",
+           deliveries that failed; those that were not delivered later are told, all are counted in `data_quality`.",
     rights: "read of contents, pull requests, deployments and actions; of hooks their webhooks, too",
     limits: &[
         "A plain tag has no time, and is passed over; an annotated one was pushed when it was made.",
@@ -47,12 +49,7 @@ const MAX_ATTEMPTS: u64 = 20;
 fn begin(wanted: &Wanted) -> Vec<Question> {
     let base = &wanted.base;
     let question = |name: &String| match name.contains("/hooks/") {
-        true => {
-            // A hook of an organisation is named orgs/acme/hooks/7, one of a repository acme/shop/hooks/7.
-            let of = if name.starts_with("orgs/") { "" } else { "repos/" };
-            let context = json!({"hook": format!("{base}/{of}{name}"), "delivered": []});
-            Question::new("deliveries", format!("{base}/{of}{name}/deliveries?per_page=100"), &context)
-        }
+        true => deliveries::of_hook(base, name),
         false => Question::new("repository", format!("{base}/repos/{name}"), &Value::Null),
     };
     wanted.only.iter().map(question).collect()
@@ -73,8 +70,8 @@ fn read(wanted: &Wanted, question: &Question, answer: Answer<'_>) -> Found {
         "tags" => tags(wanted, question, answer),
         "tag" => tag(wanted, question, answer.body),
         "tagged" => tagged(question, answer.body),
-        "deliveries" => deliveries(wanted, question, answer),
-        "delivery" => delivery(question, answer.body),
+        "deliveries" => deliveries::list(wanted, question, answer),
+        "delivery" => deliveries::whole(question, answer.body),
         _ => Found::default(),
     }
 }
@@ -415,57 +412,5 @@ fn tagged(question: &Question, body: &Value) -> Found {
         repository.insert("pushed_at".to_owned(), at.seconds().into());
     }
     found.records.push(told("push", &pushed, push, at));
-    found
-}
-
-/// Deliveries of a hook, newest first. One that failed and was not delivered later is asked for whole.
-fn deliveries(wanted: &Wanted, question: &Question, answer: Answer<'_>) -> Found {
-    let mut found = Found::default();
-    let hook = text(&question.context, "/hook").unwrap_or_default();
-    let known = question.context.get("delivered").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut done: std::collections::BTreeSet<String> =
-        known.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let mut is_reached = false;
-    for item in items(answer, "") {
-        let (Some(at), Some(guid)) = (time(item, "/delivered_at"), text(item, "/guid")) else { continue };
-        if at < wanted.since {
-            is_reached = true;
-            continue;
-        }
-        let taken = number(item, "/status_code").is_some_and(|code| (200..300).contains(&code));
-        // Attempts of one delivery share its guid; what is newer comes first.
-        if !done.contains(guid)
-            && !taken
-            && let Some(id) = number(item, "/id")
-        {
-            let context = json!({"guid": guid, "at": at.to_string()});
-            let asked = Question::new("delivery", format!("{hook}/deliveries/{id}"), &context);
-            found.questions.push(asked.of_what_may_be_gone());
-        }
-        let again = item.get("redelivery").and_then(Value::as_bool) == Some(true);
-        if !taken || again {
-            done.insert(guid.to_owned());
-        }
-    }
-    if let Some(next) = answer.next.filter(|_| !is_reached) {
-        let context = json!({"hook": hook, "delivered": done});
-        found.questions.push(Question { context, ..question.next(next) });
-    }
-    found
-}
-
-/// A delivery as it was sent.
-fn delivery(question: &Question, body: &Value) -> Found {
-    let mut found = Found::default();
-    let at = time(&question.context, "/at").or_else(|| time(body, "/delivered_at"));
-    match (text(body, "/event"), body.pointer("/request/payload"), at) {
-        (Some(event), Some(payload), Some(at)) if payload.is_object() => {
-            let guid = text(&question.context, "/guid").unwrap_or_default();
-            let headers = [("x-github-delivery", guid), ("x-github-event", event)];
-            found.records.push(record("github", &headers, payload, at));
-            found.healed = 1;
-        }
-        _ => found.pass_over("delivery_without_payload"),
-    }
     found
 }

@@ -38,6 +38,12 @@ const HISTORY_HEAD: &str = "
 wherever the API tells them: webhooks and history together leave the tables of either. `[backfill.VENDOR]` with `every` has
 `serve` ask again and again for what was lost. The token comes from a file or from the variable.
 
+What was lost is counted where the vendor itself says it: of a hook of GitHub's each attempt that failed is an event
+`lost_delivery`, and `data_quality` has a row `lost_deliveries` for each hook that lost any: how many, from when to when, of
+which repositories, and how many were told later. Of GitLab, Jira and PagerDuty things are asked for, not deliveries: what they
+tell was mostly told by webhooks, too, with other ids or times here and there, and nothing in it says which of it a webhook
+had lost. There losses are healed and not counted.
+
 | vendor | what is asked for | by name | token | it may read | to know |
 |---|---|---|---|---|---|
 ";

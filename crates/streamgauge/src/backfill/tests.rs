@@ -79,7 +79,7 @@ fn serve_tells_a_lost_delivery_as_it_was_sent_and_counts_it() {
         folder.path().join("data")
     );
     let settings = Settings::read("s.toml", &text, BTreeMap::new()).unwrap();
-    assert_eq!(asked_sources(&settings).collect::<Vec<_>>(), ["git", "github"]);
+    assert_eq!(asked_sources(&settings).collect::<Vec<_>>(), ["canonical", "git", "github"]);
     let (log, pulls) = (Arc::new(Kept::default()), Arc::new(Pulls::default()));
     let threads = ClickHouse::served(String::new()).unwrap();
     let background = start(&settings, log.clone(), &threads, pulls.clone()).unwrap().unwrap();
@@ -95,8 +95,18 @@ fn serve_tells_a_lost_delivery_as_it_was_sent_and_counts_it() {
     }
     drop(background);
     let kept = log.0.lock().unwrap();
-    assert_eq!(kept.1.len(), 1);
-    let record = &kept.1[0];
+    // What was in it, and that it was lost: as the list says, and as it was told.
+    let told = kept.1.iter().filter(|record| record.source.as_str() == "canonical").map(|record| {
+        let body: Value = serde_json::from_slice(&record.body).unwrap();
+        body["lost_delivery"].clone()
+    });
+    let hook = format!("{}/acme/shop/hooks/7", &url[7..]);
+    let mut lost = json!({"hook": hook, "delivery_id": "b", "answer": "502"});
+    assert!(told.clone().any(|told| told == lost));
+    lost["healed"] = json!(true);
+    assert!(told.clone().any(|told| told == lost));
+    assert_eq!((told.count(), kept.1.len()), (2, 3));
+    let record = kept.1.iter().find(|record| record.source.as_str() == "github").unwrap();
     assert_eq!((record.source.as_str(), record.header("x-github-event")), ("github", Some("ping")));
     assert_eq!(record.header("x-github-delivery"), Some("b"));
     assert_eq!(record.received_at.to_string(), at);
