@@ -124,6 +124,8 @@ pub struct History {
     pub asks: &'static str,
     /// What the token must be allowed to read.
     pub rights: &'static str,
+    /// What any token may ask for and nobody without one, and costs nothing: the first of these that is there.
+    pub tried: &'static [&'static str],
     /// What the API does not tell as webhooks do.
     pub limits: &'static [&'static str],
     /// How far before the last asking the next one begins: things of that time may have changed since.

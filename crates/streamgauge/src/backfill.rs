@@ -1,7 +1,7 @@
 //! `backfill`: history from a vendor's API, as raw records in the shape of its webhooks. `serve` asks in the same way, for
 //! a short time back and again and again, where the configuration says how often: so what was lost on the way is told.
 
-mod client;
+pub mod client;
 mod cursor;
 mod pull;
 
@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// How far back `serve` asks at first: as long as GitHub keeps its deliveries.
-const HEALED: Span = Span::from_days(3);
+pub const HEALED: Span = Span::from_days(3);
 
 /// The command `backfill`.
 ///
@@ -131,7 +131,11 @@ fn tell(history: &History, outcome: &Outcome, wanted: &Wanted, out: &mut impl Wr
     Ok(())
 }
 
-fn wanted(history: &History, backfill: &Backfill, since: Span) -> anyhow::Result<Wanted> {
+/// What a vendor is asked for, from so long ago on.
+///
+/// # Errors
+/// Exit code 2: no address, or one that is none.
+pub fn wanted(history: &History, backfill: &Backfill, since: Span) -> anyhow::Result<Wanted> {
     let url = backfill.url.as_deref().or(history.url).ok_or_else(|| {
         wrong(format!("--url is missing: where {} answers, as in https://acme.atlassian.net", history.name))
     })?;

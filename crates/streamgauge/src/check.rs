@@ -1,9 +1,11 @@
 //! `check`: tries everything that the configuration names, and says what is wrong and how to mend it, a line each.
 
+mod backfill;
 mod brokers;
 mod catalog;
 mod folder;
 mod gateway;
+mod mirror;
 mod prometheus;
 mod registry;
 mod stage;
@@ -132,6 +134,8 @@ pub fn run(
     };
     gateway::check(settings, &mut findings);
     prometheus::check(settings, now(), &mut findings);
+    mirror::check(settings, &mut findings);
+    backfill::check(settings, &mut findings);
     catalog::check(settings, published.as_ref(), &mut findings);
     let loads = settings.kafka.is_none() || stages.contains(&kafka::Stage::Load);
     match &settings.clickhouse {

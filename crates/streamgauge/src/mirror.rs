@@ -1,7 +1,7 @@
 //! Mirrors of repositories: fetched by git itself, their commits told as records of the source `git`, the same that
 //! `import git` makes of a clone. `serve` and `run` keep them up to date beside everything else, `mirror` alone.
 
-mod git;
+pub mod git;
 mod repository;
 
 use crate::background::Background;

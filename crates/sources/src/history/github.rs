@@ -24,6 +24,8 @@ pub(super) const HISTORY: History = History {
            attempts of workflow runs, releases, annotated tags; of a hook (`acme/shop/hooks/7`, `orgs/acme/hooks/7`) the \
            deliveries that failed; those that were not delivered later are told, all are counted in `data_quality`.",
     rights: "read of contents, pull requests, deployments and actions; of hooks their webhooks, too",
+    // A server without limits knows the second alone.
+    tried: &["/rate_limit", "/meta"],
     limits: &[
         "A plain tag has no time, and is passed over; an annotated one was pushed when it was made.",
         "A deployment does not name its workflow run: what a person set off by hand counts as its app's.",

@@ -23,6 +23,7 @@ pub(super) const HISTORY: History = History {
     asks: "Commits of the default branch, merge requests with their commits, comments and approvals, deployments, \
            pipelines, incidents, annotated tags.",
     rights: "`read_api`",
+    tried: &["/user"],
     limits: &[
         "A deployment's end is that of its job; its webhook comes within a second of it.",
         "Approvals are comments of the system, and have the comment's time.",

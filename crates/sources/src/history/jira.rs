@@ -17,6 +17,7 @@ pub(super) const HISTORY: History = History {
     needs_names: false,
     asks: "Issues that are incidents, as they stand; the cloud's token is `name@example.com:TOKEN`.",
     rights: "browsing the projects",
+    tried: &["/rest/api/2/myself"],
     limits: &[
         "What lay before an issue's last change is not told.",
         "Ids have the host of the address that is asked: ask the site's own, not api.atlassian.com.",

@@ -17,6 +17,7 @@ pub(super) const HISTORY: History = History {
     needs_names: false,
     asks: "Incidents: their beginning, and their status.",
     rights: "read-only",
+    tried: &["/abilities"],
     limits: &[
         "Events of webhooks have ids that the API does not tell: both tell of the same incident.",
         "What lay between the beginning and the status now is not told.",

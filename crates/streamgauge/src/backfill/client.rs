@@ -40,6 +40,23 @@ pub enum Reply {
     Refused(u16, String),
 }
 
+/// What one attempt at a question came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is answered.
+    Answered,
+    /// There is no such thing: the status.
+    Gone(u16),
+    /// It may not be asked: the status, and what was said.
+    Refused(u16, String),
+    /// A limit is reached, for so long.
+    Limited(Duration),
+    /// It is elsewhere.
+    Moved(String),
+    /// There is no answer, or none that is one: why.
+    Failed(String),
+}
+
 /// What is done about an answer's head.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -146,6 +163,27 @@ impl Client {
             told(&format!("asking again: {why}"));
             pause(wait, &self.stop);
             wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Asks once, and waits for nothing but the answer.
+    pub fn attempt(&self, url: &str, within: Duration) -> Attempt {
+        let asked = self.threads.block_on(async { tokio::time::timeout(within, self.once(url)).await });
+        let (status, headers, body) = match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Attempt::Failed(error),
+            Err(_) => return Attempt::Failed(format!("no answer in {} s", within.as_secs())),
+        };
+        match verdict(status, &headers, crate::import::now().seconds()) {
+            Verdict::Take => match serde_json::from_slice::<Value>(&body) {
+                Ok(_) => Attempt::Answered,
+                Err(error) => Attempt::Failed(format!("it answers {status} and no JSON: {error}")),
+            },
+            Verdict::PutOff(long) => Attempt::Limited(long),
+            Verdict::Again => Attempt::Failed(format!("it answers {status}: {}", said(&body))),
+            Verdict::Follow(to) => Attempt::Moved(to),
+            Verdict::Gone => Attempt::Gone(status),
+            Verdict::Refused => Attempt::Refused(status, said(&body)),
         }
     }
 

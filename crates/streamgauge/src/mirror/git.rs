@@ -74,7 +74,7 @@ impl Git {
     /// # Errors
     /// It is not there, says that it failed, takes too long, or was told to stop.
     pub fn run(&self, folder: &Path, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-        self.run_within(READ_WITHIN, folder, arguments, input, u64::MAX)
+        self.run_within(READ_WITHIN, Some(folder), arguments, input, u64::MAX)
     }
 
     /// Fetches, until the folder is too large.
@@ -82,12 +82,26 @@ impl Git {
     /// # Errors
     /// As [`Git::run`]; more than [`MAX_BYTES`].
     pub fn fetch(&self, folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-        self.run_within(FETCH_WITHIN, folder, arguments, "", MAX_BYTES).map(|_| ())
+        self.run_within(FETCH_WITHIN, Some(folder), arguments, "", MAX_BYTES).map(|_| ())
     }
 
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+    /// Asks the server of a repository for its branches; nothing is fetched. Gives how many there are.
+    ///
+    /// # Errors
+    /// As [`Git::run`].
+    pub fn branches(&self, address: &str, within: Duration) -> anyhow::Result<usize> {
+        // By its address: a remote of this name may be set up where the process was started.
+        let arguments = ["ls-remote", "--quiet", "--heads", address];
+        let list = self.run_within(within, None, &arguments, "", u64::MAX)?;
+        Ok(list.lines().count())
+    }
+
+    fn command(&self, folder: Option<&Path>, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
-        command.arg("--git-dir").arg(folder).args(arguments);
+        if let Some(folder) = folder {
+            command.arg("--git-dir").arg(folder);
+        }
+        command.args(arguments);
         // Whoever started us may be inside a repository, or debugging: what git would then trace holds the header.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -115,7 +129,7 @@ impl Git {
     fn run_within(
         &self,
         within: Duration,
-        folder: &Path,
+        folder: Option<&Path>,
         arguments: &[&str],
         input: &str,
         most_bytes: u64,
@@ -156,7 +170,7 @@ impl Git {
         &self,
         child: &mut Child,
         within: Duration,
-        folder: &Path,
+        folder: Option<&Path>,
         most_bytes: u64,
     ) -> anyhow::Result<std::process::ExitStatus> {
         let began = Instant::now();
@@ -169,9 +183,13 @@ impl Git {
                 bail!("stopped");
             }
             if began.elapsed() > within {
-                bail!("it was not done in {} min", within.as_secs() / 60);
+                match within.as_secs() {
+                    seconds @ ..120 => bail!("it was not done in {seconds} s"),
+                    seconds => bail!("it was not done in {} min", seconds / 60),
+                }
             }
-            if most_bytes < u64::MAX && counted.elapsed() > COUNT_EVERY {
+            if let Some(folder) = folder.filter(|_| most_bytes < u64::MAX && counted.elapsed() > COUNT_EVERY)
+            {
                 counted = Instant::now();
                 let bytes = size(folder);
                 if bytes > most_bytes {
@@ -241,7 +259,7 @@ mod tests {
         let wanted =
             setting("http.https://git.example:8443/.extraHeader", "Authorization: Basic aHVudGVyMg==");
         assert!(over_https.settings.contains(&wanted));
-        let command = over_https.command(Path::new("m.git"), &["fetch"]);
+        let command = over_https.command(Some(Path::new("m.git")), &["fetch"]);
         assert!(command.get_args().all(|argument| !argument.to_string_lossy().contains("aHVudGVyMg")));
         assert!(!format!("{over_https:?}").contains("aHVudGVyMg"));
         let over_ssh = git("git@git.example:acme/a");

@@ -9,6 +9,7 @@ mod support;
 
 mod check_brokers;
 mod check_clickhouse;
+mod check_vendors;
 mod https;
 mod letters;
 mod registry;
