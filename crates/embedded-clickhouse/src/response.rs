@@ -45,16 +45,23 @@ pub async fn success(
     data: Data,
     statistics: &Statistics,
 ) -> Result<Response<Body>, EngineError> {
+    let mut encoding = head.encoding;
     let body = match data {
         Data::Memory(data) if head.compress => Body::from(blocks(&data)),
         Data::Memory(data) => Body::from(data),
-        Data::File(file) => stored(file, head.compress).await?,
+        Data::File(file) => match stored(file, head.compress, encoding).await? {
+            Some(body) => body,
+            None => {
+                encoding = None;
+                Body::empty()
+            }
+        },
     };
     let mut response = Response::new(body);
     put(&mut response, header::CONTENT_TYPE, content_type(head.format));
     put(&mut response, HeaderName::from_static("x-clickhouse-format"), head.format);
     put(&mut response, HeaderName::from_static("x-clickhouse-summary"), &summary(statistics));
-    if let Some(encoding) = head.encoding {
+    if let Some(encoding) = encoding {
         put(&mut response, header::CONTENT_ENCODING, encoding);
     }
     common(&mut response, head.engine, head.query_id);
@@ -127,19 +134,28 @@ fn blocks(data: &[u8]) -> Vec<u8> {
     data.chunks(RESULT_CHUNK).flat_map(framing::encode).collect()
 }
 
-/// A small result is sent with its length; a large one is read as the client takes it.
-async fn stored(file: SpoolFile, compress: bool) -> Result<Body, EngineError> {
+/// The engine ends a stream of LZ4 that it never began where no row came: no reader takes that.
+const END_OF_LZ4: [u8; 4] = [0; 4];
+
+/// A small result is sent with its length; a large one is read as the client takes it. `None`: it has no bytes.
+async fn stored(
+    file: SpoolFile,
+    compress: bool,
+    encoding: Option<&str>,
+) -> Result<Option<Body>, EngineError> {
     let mut reader = match tokio::fs::File::open(file.path()).await {
         Ok(reader) => reader,
         // A result without rows may be one without a file.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Body::empty()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(EngineError::io("cannot open", file.path(), e)),
     };
     let first = chunk(&mut reader).await.map_err(|e| EngineError::io("cannot read", file.path(), e))?;
     let wrap = move |data: Vec<u8>| if compress { framing::encode(&data) } else { data };
+    if first.is_empty() || (encoding == Some("lz4") && first == END_OF_LZ4) {
+        return Ok(None);
+    }
     if first.len() < RESULT_CHUNK {
-        let body = if first.is_empty() { Vec::new() } else { wrap(first) };
-        return Ok(Body::from(body));
+        return Ok(Some(Body::from(wrap(first))));
     }
     let rest = stream::unfold(Some((reader, file)), move |state| async move {
         let (mut reader, file) = state?;
@@ -150,7 +166,7 @@ async fn stored(file: SpoolFile, compress: bool) -> Result<Body, EngineError> {
         }
     });
     let first = stream::once(std::future::ready(Ok::<_, io::Error>(Bytes::from(wrap(first)))));
-    Ok(Body::from_stream(first.chain(rest)))
+    Ok(Some(Body::from_stream(first.chain(rest))))
 }
 
 async fn chunk(reader: &mut tokio::fs::File) -> io::Result<Vec<u8>> {
