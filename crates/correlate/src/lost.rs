@@ -22,18 +22,18 @@ impl Correlator {
     }
 
     fn lost(&self, thing: &Thing) -> Option<Signal> {
-        let mut deliveries: BTreeMap<&Text, bool> = BTreeMap::new();
+        let mut deliveries: BTreeMap<Text, bool> = BTreeMap::new();
         let mut repos: BTreeSet<RepoName> = BTreeSet::new();
         let mut services = BTreeSet::new();
         let mut answer = None;
         for event in self.state.records_of(thing) {
-            let EventBody::LostDelivery(body) = &event.body else { continue };
-            *deliveries.entry(&body.delivery_id).or_default() |= body.healed == Some(true);
             if let Some(repo) = &event.repo {
                 repos.insert(self.catalog.canonical_repo(repo, event.occurred_at));
-                services.insert(owner(&self.catalog, event, None).ok());
+                services.insert(owner(&self.catalog, &event, None).ok());
             }
-            answer = body.answer.as_ref().or(answer);
+            let EventBody::LostDelivery(body) = event.body else { continue };
+            *deliveries.entry(body.delivery_id).or_default() |= body.healed == Some(true);
+            answer = body.answer.or(answer);
         }
         let mut records = self.state.records_of(thing);
         let since = records.next()?.occurred_at;
