@@ -479,9 +479,8 @@ fn every_delivery_three_times_in_any_order_leaves_the_tables_of_the_story_told_o
     }
 }
 
-/// A repository that was renamed while the story went on keeps its history by a dated alias.
-#[test]
-fn a_renamed_repository_s_dated_alias_joins_what_was_told_under_both_names() {
+/// The story in which the first push came while the repository had another name, and GitHub's word of the rename.
+fn renamed() -> Vec<Delivery> {
     let mut renamed = deliveries();
     renamed[0] = github_push("acme/till", '0', &[('1', "08:00:20")], "08:05:00");
     let body = json!({
@@ -491,29 +490,85 @@ fn a_renamed_repository_s_dated_alias_joins_what_was_told_under_both_names() {
         "sender": {"login": "jroe", "type": "User"},
     });
     renamed.push(Delivery::new("github", &[("x-github-event", "repository")], body, "08:30:00"));
-    let told = events(&renamed[renamed.len() - 1..]);
-    assert_eq!(told[0]["repository"], json!({"action": "renamed", "from": "github.com/acme/till"}));
-    // The alias as the event gives it.
-    let alias = format!(
-        "[[renames]]\nfrom = {}\nto = {}\nat = {}\n",
-        told[0]["repository"]["from"], told[0]["repo"], told[0]["occurred_at"]
-    );
-    let records = |deliveries: &[Delivery]| deliveries.iter().map(|one| one.record(0)).collect::<Vec<_>>();
-    let expected = tables(&records(&deliveries()), &organisation_toml(""), 3);
-    let facts = |tables: &Tables| {
-        let kept = tables.rows.iter().filter(|(key, _)| {
-            use model::fact::RowKey;
-            matches!(key, RowKey::Deployment(..) | RowKey::Change(..) | RowKey::Incident(..))
-        });
-        kept.map(|(key, row)| (key.clone(), row.clone())).collect::<Vec<_>>()
+    renamed
+}
+
+fn records(deliveries: &[Delivery]) -> Vec<RawRecord> {
+    deliveries.iter().map(|delivery| delivery.record(0)).collect()
+}
+
+/// The signals of the repository that was renamed: what they say, and what to do.
+fn renamed_signals(tables: &Tables) -> Vec<(String, String)> {
+    let signal = |row: &model::fact::Row| match row {
+        model::fact::Row::DataQuality(row) if row.signal.as_str() == "renamed_repository" => {
+            Some((row.detail.clone(), row.remedy.clone()))
+        }
+        _ => None,
     };
-    assert_eq!(facts(&tables(&records(&renamed), &organisation_toml(&alias), 3)), facts(&expected));
-    let without = tables(&records(&renamed), &organisation_toml(""), 3);
-    assert_ne!(
-        facts(&without),
-        facts(&expected),
-        "without the alias the first commit is another repository's"
+    tables.rows.values().filter_map(signal).collect()
+}
+
+#[test]
+fn a_renamed_repository_keeps_its_history_though_the_catalog_knows_only_its_old_name() {
+    let told = records(&renamed());
+    let old = organisation_toml("").replace("acme/checkout\"", "acme/till\"");
+    assert!(old.contains("github.com/acme/till") && !old.contains(CHECKOUT));
+    let expected = tables(&told, &old, 1);
+    let of = |tables: &Tables| twin::of_engine(tables);
+    // As if the repository had always had its new name, in the catalog and for GitHub.
+    let always = of(&tables(&records(&deliveries()), &organisation_toml(""), 1));
+    assert_eq!(twin::differences(&of(&expected), &always, 20), Vec::<String>::new());
+
+    // Whenever the rename is told, and to however many tasks.
+    for seed in 1..=20 {
+        for partitions in [1, 3, 12] {
+            let found = tables(&shuffled(told.clone(), seed), &old, partitions);
+            assert!(found == expected, "seed {seed}, {partitions} partitions");
+        }
+    }
+
+    let [(detail, remedy)] = <[_; 1]>::try_from(renamed_signals(&expected)).unwrap();
+    assert!(detail.contains("github.com/acme/till") && detail.contains(CHECKOUT), "{detail}");
+    let lines = [
+        "write \"github.com/acme/checkout\" in place of \"github.com/acme/till\"",
+        "[[renames]] from = \"github.com/acme/till\", to = \"github.com/acme/checkout\", at = \"2025-12-29T08:30:00Z\"",
+    ];
+    assert!(lines.iter().all(|line| remedy.contains(line)), "{remedy}");
+
+    // Not told of the rename, the new name is another repository, and its commits are nobody's.
+    let untold = of(&tables(&told[..told.len() - 1], &old, 3));
+    assert!(!twin::differences(&untold, &always, 20).is_empty());
+}
+
+#[test]
+fn a_catalog_that_was_brought_up_to_date_says_the_same_as_the_rename_that_was_told() {
+    let told = records(&renamed());
+    let rename = "[[renames]]\nfrom = \"github.com/acme/till\"\nto = \"github.com/acme/checkout\"\n\
+                  at = \"2025-12-29T08:30:00Z\"\n";
+    let of = |records: &[RawRecord], toml: &str| tables(records, toml, 3);
+    let expected = of(&records(&deliveries()), &organisation_toml(""));
+    let same = |found: &Tables| {
+        let found = twin::differences(&twin::of_engine(found), &twin::of_engine(&expected), 20);
+        assert_eq!(found, Vec::<String>::new());
+    };
+    // The new name alone: the event says what the old one was.
+    let new = of(&told, &organisation_toml(""));
+    same(&new);
+    assert_eq!(renamed_signals(&new), []);
+    // The alias alone, as for a rename that nobody told; and both.
+    let untold = &told[..told.len() - 1];
+    same(&of(untold, &organisation_toml(rename)));
+    same(&of(&told, &organisation_toml(rename)));
+    // The old name, with the alias.
+    let old = organisation_toml(rename).replace(
+        "repositories = [\"github.com/acme/checkout\"]",
+        "repositories = [\"github.com/acme/till\"]",
     );
+    let found = of(untold, &old);
+    same(&found);
+    assert_eq!(renamed_signals(&found), [], "no rename was told");
+    // Nobody knows of the rename: what was pushed under the old name is another repository's.
+    assert_ne!(twin::of_engine(&of(untold, &organisation_toml(""))), twin::of_engine(&expected));
 }
 
 /// A delivery was lost; a mirror of the repository tells what it would have told.

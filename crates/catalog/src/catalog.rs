@@ -18,6 +18,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Catalog {
     file: String,
+    /// As it was written.
+    stated: Arc<Meaning>,
+    /// The same with the names that repositories have now.
     meaning: Meaning,
     organisation: Text,
     revision: String,
@@ -32,7 +35,7 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog that knows nothing: every repository and service that is named is a service of its own.
     pub fn empty(definitions: &Definitions) -> Self {
-        Self::new(String::new(), Meaning::default(), definitions)
+        Self::new(String::new(), Arc::default(), &BTreeSet::new(), definitions)
     }
 
     /// Reads a catalog. `file` is only named in diagnostics.
@@ -42,10 +45,16 @@ impl Catalog {
     pub fn from_toml(file: &str, text: &str, definitions: &Definitions) -> Result<Self, Vec<Diagnostic>> {
         let declared = declared::read(file, text, &definitions.timezone)?;
         let meaning = check::meaning(file, text, declared)?;
-        Ok(Self::new(file.to_owned(), meaning, definitions))
+        Ok(Self::new(file.to_owned(), Arc::new(meaning), &BTreeSet::new(), definitions))
     }
 
-    fn new(file: String, meaning: Meaning, definitions: &Definitions) -> Self {
+    /// The same with renames that were told beside those that it declares.
+    pub fn with_renames(&self, told: &BTreeSet<Rename>, definitions: &Definitions) -> Self {
+        Self::new(self.file.clone(), Arc::clone(&self.stated), told, definitions)
+    }
+
+    fn new(file: String, stated: Arc<Meaning>, told: &BTreeSet<Rename>, definitions: &Definitions) -> Self {
+        let meaning = stated.renamed(told);
         let organisation =
             meaning.organisation.clone().unwrap_or_else(|| Text::new(definitions.organisation.as_str()));
         let mut claims: BTreeMap<RepoName, BTreeMap<ServiceName, Timestamp>> = BTreeMap::new();
@@ -57,7 +66,7 @@ impl Catalog {
         let homes = homes(&meaning.services);
         let revision = revision(&meaning, definitions);
         let mut catalog =
-            Self { file, meaning, organisation, revision, claims, homes, scopes: BTreeMap::new() };
+            Self { file, stated, meaning, organisation, revision, claims, homes, scopes: BTreeMap::new() };
         catalog.scopes = catalog.every_scope();
         catalog
     }
@@ -105,6 +114,17 @@ impl Catalog {
     /// The name that the repository has in the end, whatever it was called at a time; itself if unknown.
     pub fn canonical_repo(&self, repo: &RepoName, at: Timestamp) -> RepoName {
         self.meaning.renames.canonical(repo, at, |name| self.claims.contains_key(name))
+    }
+
+    /// The names that a repository had before, sorted.
+    pub fn former_names(&self, repo: &RepoName) -> Vec<RepoName> {
+        self.meaning.renames.former(repo, |name| self.claims.contains_key(name))
+    }
+
+    /// Whether a service lists a repository by this name, which the repository has no longer.
+    pub fn lists_outgrown(&self, name: &RepoName) -> bool {
+        let stated = self.stated.services.values();
+        stated.into_iter().any(|entry| entry.claims.contains_key(name)) && !self.claims.contains_key(name)
     }
 
     /// The home of a repository: the smallest of those that are connected to it by services, at any time.
@@ -206,7 +226,7 @@ impl Catalog {
         self.meaning.groups.keys().cloned().collect()
     }
 
-    /// The declared renames, by old name and time.
+    /// The renames, declared and told, by old name and time.
     pub fn renames(&self) -> Vec<Rename> {
         self.meaning.renames.iter().collect()
     }

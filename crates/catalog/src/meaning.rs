@@ -2,13 +2,14 @@
 
 use crate::dated::Dated;
 use crate::environment::EnvironmentRule;
-use crate::rename::Renames;
+use crate::glob::PathGlob;
+use crate::rename::{Rename, Renames};
 use crate::service::ServiceConfig;
 use crate::target::Target;
 use model::metric::Metric;
 use model::{RepoName, ServiceName, TeamName, Text, Timestamp};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything that a catalog says.
@@ -27,6 +28,27 @@ pub(crate) struct Meaning {
     pub targets: BTreeMap<Text, BTreeMap<Metric, Target>>,
 }
 
+impl Meaning {
+    /// The same with these renames too, and with each listed repository under the name that it has now: what names a
+    /// service's repository still does when that has another name.
+    pub(crate) fn renamed(&self, told: &BTreeSet<Rename>) -> Self {
+        let mut renamed = Self { renames: self.renames.with(told), ..self.clone() };
+        let listed: BTreeSet<&RepoName> =
+            self.services.values().flat_map(|entry| entry.claims.keys()).collect();
+        for entry in renamed.services.values_mut() {
+            let outgrown = |(name, from): (&RepoName, &Timestamp)| {
+                let now = renamed.renames.outgrown(name, *from, |name| listed.contains(name))?;
+                Some((name.clone(), now))
+            };
+            let outgrown: BTreeMap<RepoName, RepoName> = entry.claims.iter().filter_map(outgrown).collect();
+            if !outgrown.is_empty() {
+                entry.rename(&outgrown);
+            }
+        }
+        renamed
+    }
+}
+
 /// A declared service.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entry {
@@ -37,4 +59,34 @@ pub(crate) struct Entry {
     /// Line and column of its name. Not part of the meaning.
     #[serde(skip)]
     pub place: (usize, usize),
+}
+
+impl Entry {
+    /// Puts new names in the place of old ones. Two that are one repository now are one.
+    fn rename(&mut self, names: &BTreeMap<RepoName, RepoName>) {
+        let now = |name: &RepoName| names.get(name).unwrap_or(name).clone();
+        let mut claims: BTreeMap<RepoName, Timestamp> = BTreeMap::new();
+        for (name, from) in &self.claims {
+            claims.entry(now(name)).and_modify(|first| *first = *from.min(first)).or_insert(*from);
+        }
+        let mut config = (*self.config).clone();
+        let mut seen = BTreeSet::new();
+        config.repositories = config.repositories.iter().map(now).collect();
+        config.repositories.retain(|name| seen.insert(name.clone()));
+        // Once the whole repository belongs to the service, paths restrict nothing.
+        let whole: BTreeSet<RepoName> =
+            self.claims.keys().filter(|name| !config.has_paths(name)).map(now).collect();
+        let mut paths: BTreeMap<RepoName, Vec<PathGlob>> = BTreeMap::new();
+        for (name, globs) in &config.paths {
+            paths.entry(now(name)).or_default().extend(globs.iter().cloned());
+        }
+        paths.retain(|name, _| !whole.contains(name));
+        for globs in paths.values_mut() {
+            globs.sort();
+            globs.dedup();
+        }
+        config.paths = paths;
+        self.claims = claims;
+        self.config = Arc::new(config);
+    }
 }

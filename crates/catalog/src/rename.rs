@@ -29,6 +29,44 @@ impl Renames {
         Self(by_name)
     }
 
+    /// These, and those that were told. Where both say what became of a name at one time, these say it.
+    pub(crate) fn with(&self, told: &BTreeSet<Rename>) -> Self {
+        let mut all = self.clone();
+        for rename in told.iter().filter(|rename| rename.from != rename.to) {
+            let list = all.0.entry(rename.from.clone()).or_default();
+            if let Err(place) = list.binary_search_by_key(&rename.at, |(at, _)| *at) {
+                list.insert(place, (rename.at, rename.to.clone()));
+            }
+        }
+        all
+    }
+
+    /// The name that a repository has now which was `listed` by another name from a time on; `None` where it still has
+    /// that name, or where a later name of it is listed too: then the earlier one is another repository's since.
+    pub(crate) fn outgrown(
+        &self,
+        name: &RepoName,
+        from: Timestamp,
+        listed: impl Fn(&RepoName) -> bool,
+    ) -> Option<RepoName> {
+        let (mut now, mut at) = (name, from);
+        let mut used = BTreeSet::new();
+        while let Some((when, to)) = self.0.get(now).and_then(|list| list.iter().find(|(when, _)| *when > at))
+        {
+            if listed(to) || !used.insert((now, *when)) {
+                return None;
+            }
+            (now, at) = (to, *when);
+        }
+        (now != name).then(|| now.clone())
+    }
+
+    /// Every other name that a repository had.
+    pub(crate) fn former(&self, repo: &RepoName, listed: impl Fn(&RepoName) -> bool) -> Vec<RepoName> {
+        let was = |name: &&RepoName| *name != repo && self.canonical(name, Timestamp::MIN, &listed) == *repo;
+        self.0.keys().filter(was).cloned().collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Rename> {
         self.0.iter().flat_map(|(from, list)| {
             list.iter().map(|(at, to)| Rename { from: from.clone(), at: *at, to: to.clone() })

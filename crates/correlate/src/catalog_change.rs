@@ -10,10 +10,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Correlator {
-    /// Takes a new catalog. Contributions are moved to the scopes that own them now; each record whose home is
+    /// Takes a new catalog; what was told of renames stays.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        self.stated = catalog;
+        self.follow(self.with_renames());
+    }
+
+    /// Takes what the catalog and the renames come to. Contributions are moved to the scopes that own them now; each record whose home is
     /// elsewhere now is forwarded; everything derived is derived anew by the next [`Self::settle`], which
     /// publishes only what differs.
-    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+    pub(crate) fn follow(&mut self, catalog: Arc<Catalog>) {
         if self.catalog.revision() == catalog.revision() {
             return;
         }
@@ -42,6 +48,10 @@ impl Correlator {
     /// Files each record under the thing that it is about now, or sends it to where that is.
     fn reroute(&mut self) {
         for (thing, order) in self.filed() {
+            // Every task has every rename.
+            if thing == Thing::Renames {
+                continue;
+            }
             let Some(event) = self.state.records.get(&thing, &order) else { continue };
             let targets = self.things_of(&event);
             let stays = targets.iter().any(|(address, target)| {

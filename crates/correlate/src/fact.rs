@@ -337,7 +337,7 @@ impl Correlator {
                 source: source.clone(),
                 event_id: id.clone(),
                 service: owner(&self.catalog, &event, event.service.as_ref()).ok(),
-                repo: event.repo.clone(),
+                repo: event.repo.as_ref().map(|repo| self.catalog.canonical_repo(repo, event.occurred_at)),
                 scanner: body.scanner.clone(),
                 finding: body.finding.clone(),
                 severity: body.severity.clone(),

@@ -22,6 +22,8 @@ struct Things {
 impl Correlator {
     /// Fills what is derived, from what was restored.
     pub(crate) fn index(&mut self) {
+        // What is restored was concluded with every rename that was told.
+        self.catalog = self.with_renames();
         let Things { commits, pulls, attempts } = self.index_pushes();
         commits.into_iter().for_each(|(repo, sha)| self.index_commit(repo, sha));
         pulls.into_iter().for_each(|(repo, number)| self.index_pull(repo, number));

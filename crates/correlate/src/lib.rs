@@ -29,6 +29,7 @@ mod pulls;
 mod quality;
 mod questions;
 mod records;
+mod renames;
 mod rollouts;
 mod route;
 mod runs;
@@ -36,5 +37,6 @@ mod ship;
 mod task;
 
 pub use message::{Address, Envelope, Message};
+pub use renames::RENAMES;
 pub use route::{Route, partition_of, route};
 pub use task::{Correlator, Emitted};

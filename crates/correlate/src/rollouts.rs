@@ -46,7 +46,10 @@ impl Correlator {
             config.deployments_from.as_ref().is_none_or(|sources| sources.contains(&event.source))
         };
         let records: Vec<DeliveryEvent> = self.state.records_of(&thing).filter(counts).collect();
-        Attempt::merge(&records)
+        let mut attempt = Attempt::merge(&records)?;
+        let named = records.iter().rev().find_map(|event| Some((event.repo.as_ref()?, event.occurred_at)));
+        attempt.repo = named.map(|(repo, at)| self.catalog.canonical_repo(repo, at));
+        Some(attempt)
     }
 
     /// Groups the attempts of the marked chains anew.
@@ -150,7 +153,7 @@ impl Correlator {
         if let (Some(version), None, None, None) =
             (&rollout.version, &rollout.digest, &rollout.image, &rollout.sha)
         {
-            rollout.tags = tags(&self.catalog.service(service).repositories, version);
+            rollout.tags = self.tags(service, version);
         }
         let mut keys = artifact_keys(&rollout).into_iter();
         rollout.commit_sha =
@@ -170,6 +173,20 @@ impl Correlator {
             }
         }
         Some(rollout)
+    }
+
+    /// How the artifacts of a version's tags are called: `github.com/acme/shop:v1.2.0`, with and without the `v`, by each
+    /// name that a repository of the service had.
+    fn tags(&self, service: &ServiceName, version: &Text) -> Vec<Text> {
+        let other = version.as_str().strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned);
+        let config = self.catalog.service(service);
+        let names = config
+            .repositories
+            .iter()
+            .flat_map(|repo| std::iter::once(repo.clone()).chain(self.catalog.former_names(repo)));
+        names
+            .flat_map(|repo| [version.as_str(), &other].map(|tag| Text::new(format!("{repo}:{tag}"))))
+            .collect()
     }
 
     /// The repository of the service that knows a commit: the one that was named, else the catalog's first.
@@ -363,13 +380,6 @@ pub fn artifact_keys(rollout: &Rollout) -> Vec<HomeKey> {
     let key = |kind: &str, name: &Text| HomeKey::new(format!("{kind}{name}"));
     let digest = rollout.digest.iter().map(|name| key("digest:", name));
     digest.chain(rollout.image.iter().chain(&rollout.tags).map(|name| key("image:", name))).collect()
-}
-
-/// How the artifacts of a version's tags are called: `github.com/acme/shop:v1.2.0`, with and without the `v`.
-fn tags(repositories: &[RepoName], version: &Text) -> Vec<Text> {
-    let other = version.as_str().strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned);
-    let of = |repo: &RepoName| [version.as_str(), &other].map(|tag| Text::new(format!("{repo}:{tag}")));
-    repositories.iter().flat_map(of).collect()
 }
 
 /// The commits whose being known changes a deployment.

@@ -1,6 +1,7 @@
 //! Where an event goes: the home of what it is about, an index, the incident pool, or every task.
 
 use crate::message::Address;
+use crate::renames::{RENAMES, rename};
 use crate::state::Thing;
 use catalog::{Catalog, Owner};
 use model::{DeliveryEvent, EventBody, HomeKey, RepoName, ServiceName, Text};
@@ -87,7 +88,10 @@ pub fn route(catalog: &Catalog, event: &DeliveryEvent) -> Route {
             let (source, hook) = (event.source.clone(), body.hook.clone());
             one(HomeKey::new(format!("hook:{hook}")), Thing::LostDeliveries(source, hook))
         }
-        EventBody::Repository(_) => Route::Archive("repository_event"),
+        EventBody::Repository(_) => match rename(event) {
+            Some(_) => one(HomeKey::new(RENAMES), Thing::Renames),
+            None => Route::Archive("repository_event"),
+        },
         EventBody::TestRun(_) => Route::Archive("test_run"),
         EventBody::CanaryAnalysis(_) => Route::Archive("canary_analysis"),
         EventBody::SliSample(_) => Route::Archive("sli_sample"),

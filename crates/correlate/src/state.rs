@@ -48,6 +48,8 @@ pub enum Thing {
     Parked,
     /// The deliveries of a hook that were lost, by source and hook. They are few: an outage's.
     LostDeliveries(Text, Text),
+    /// Renames and transfers of repositories.
+    Renames,
 }
 
 /// The finish and the id by which deployments are ordered.

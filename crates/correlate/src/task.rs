@@ -33,6 +33,9 @@ pub struct Correlator {
     pub(crate) tasks: u32,
     pub(crate) definitions: Definitions,
     pub(crate) calendar: Calendar,
+    /// The catalog as it was written.
+    pub(crate) stated: Arc<Catalog>,
+    /// The same with the renames that were told.
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) state: State,
     pub(crate) dirty: Dirty,
@@ -54,6 +57,7 @@ impl Correlator {
             tasks,
             definitions,
             calendar,
+            stated: catalog.clone(),
             catalog,
             state: State::default(),
             dirty: Dirty::default(),
@@ -87,6 +91,9 @@ impl Correlator {
     /// its home is elsewhere.
     fn file(&mut self, event: &Arc<DeliveryEvent>) {
         let Route::To(targets) = route(&self.catalog, event) else { return };
+        if let [(_, Thing::Renames)] = targets.as_slice() {
+            return self.file_rename(event, event.order());
+        }
         let mine = |address: &Address| match address {
             Address::Home(key) => self.is_mine(key),
             Address::All | Address::Task(_) => true,
@@ -118,6 +125,8 @@ impl Correlator {
         match thing {
             Thing::Parked => self.dirty.parked.insert(order.clone()),
             Thing::Corrections => self.dirty.corrections.insert(order.clone()),
+            // Followed when it comes in.
+            Thing::Renames => false,
             thing => self.dirty.things.insert(thing.clone()),
         };
     }
@@ -134,6 +143,29 @@ impl Correlator {
 
     /// Derives everything that the filed records may have changed, and gives out what differs.
     pub fn settle(&mut self) -> Emitted {
+        let renamed = std::mem::take(&mut self.dirty.renames);
+        if renamed {
+            // As a new catalog does, a rename comes when nothing is marked.
+            self.settle_marked();
+            self.follow(self.with_renames());
+        }
+        if renamed || self.derived.is_some() {
+            self.signal_renames();
+        }
+        self.settle_marked();
+        Emitted {
+            messages: std::mem::take(&mut self.messages),
+            rows: std::mem::take(&mut self.rows).into_values().collect(),
+            contributions: std::mem::take(&mut self.pending)
+                .into_iter()
+                .filter(|(_, delta)| !delta.is_zero())
+                .map(|(key, delta)| Contribution { key, delta })
+                .collect(),
+        }
+    }
+
+    /// Layer by layer, what is marked.
+    fn settle_marked(&mut self) {
         self.settle_things();
         self.settle_corrections();
         self.settle_chains();
@@ -153,15 +185,6 @@ impl Correlator {
         self.settle_pulls();
         self.settle_runs();
         self.settle_derived();
-        Emitted {
-            messages: std::mem::take(&mut self.messages),
-            rows: std::mem::take(&mut self.rows).into_values().collect(),
-            contributions: std::mem::take(&mut self.pending)
-                .into_iter()
-                .filter(|(_, delta)| !delta.is_zero())
-                .map(|(key, delta)| Contribution { key, delta })
-                .collect(),
-        }
     }
 
     fn settle_things(&mut self) {
@@ -183,7 +206,7 @@ impl Correlator {
                 Thing::Flag(source, id) => self.settle_flag(source, id, &thing),
                 Thing::Scan(source, id) => self.settle_scan(source, id, &thing),
                 Thing::LostDeliveries(source, hook) => self.settle_lost(source, hook, &thing),
-                Thing::Parked | Thing::Corrections => {}
+                Thing::Parked | Thing::Corrections | Thing::Renames => {}
             }
         }
     }

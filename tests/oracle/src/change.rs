@@ -310,9 +310,12 @@ impl<'a> Artifacts<'a> {
             None => format!("v{version}"),
         };
         for repo in catalog.repos_of(&deployment.service) {
-            for tag in [version, &other] {
-                if let Some(sha) = self.images.get(format!("{repo}:{tag}").as_str()) {
-                    return Some((*sha).to_owned());
+            let former = catalog.former_names.get(&repo).into_iter().flatten();
+            for name in std::iter::once(&repo).chain(former) {
+                for tag in [version, &other] {
+                    if let Some(sha) = self.images.get(format!("{name}:{tag}").as_str()) {
+                        return Some((*sha).to_owned());
+                    }
                 }
             }
         }

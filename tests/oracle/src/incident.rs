@@ -3,6 +3,7 @@
 use crate::CatalogModel;
 use crate::correction::Corrections;
 use crate::record::{Record, Thing, micros, seconds, time};
+use crate::rename::Renames;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,7 @@ pub fn incidents<'a>(
     records: &BTreeMap<String, Vec<&'a Record>>,
     catalog: &CatalogModel,
     corrections: &Corrections,
+    renames: &Renames,
 ) -> (Vec<Incident>, Vec<(&'a Record, &'static str)>) {
     let (mut found, mut parked) = (Vec::new(), Vec::new());
     let duplicate_of = |id: &String| -> Option<String> {
@@ -79,8 +81,14 @@ pub fn incidents<'a>(
         let first = |id: &String| Thing::of(records[id].clone()).first_occurred();
         let id = original
             .unwrap_or_else(|| told.iter().min_by_key(|id| (first(id), (*id).clone())).unwrap().clone());
-        match catalog.service_of(thing.service().as_deref(), thing.repo().as_deref()) {
-            Ok(service) => found.push(incident(service, id, &group, told, &thing, corrections)),
+        let started = thing.time("started_at").or(thing.time("detected_at"));
+        let started = started.unwrap_or_else(|| thing.first_occurred());
+        let repo = thing.repo().map(|repo| renames.last(&repo, started));
+        match catalog.service_of(thing.service().as_deref(), repo.as_deref()) {
+            Ok(service) => {
+                let found_here = incident(service, id, &group, told, &thing, corrections);
+                found.push(Incident { repo, ..found_here });
+            }
             Err(reason) => parked.extend(thing.records.iter().map(|record| (*record, reason))),
         }
     }

@@ -14,6 +14,7 @@ pub mod organisation;
 mod ownership;
 mod pull_request;
 mod record;
+mod rename;
 mod rollout;
 mod run;
 mod sha256;
@@ -22,7 +23,7 @@ mod step;
 use correction::Corrections;
 use record::Record;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use ownership::glob_matches;
 
@@ -43,6 +44,8 @@ pub struct CatalogModel {
     pub group_parents: BTreeMap<String, String>,
     /// The organisation's name; absent: the settings' one.
     pub organisation: Option<String>,
+    /// Repository → the names that it had before: filled from the renames that were told.
+    pub former_names: BTreeMap<String, BTreeSet<String>>,
     /// (tier, words), first match; empty: the default rules.
     pub environment_rules: Vec<(String, Vec<String>)>,
 }
@@ -147,15 +150,19 @@ struct Sorted<'a> {
 /// Computes every table.
 pub fn compute(input: &Input) -> Tables {
     let settings = input.definitions;
-    let records = records(input.events, settings);
-    let catalog =
-        input.catalog.with_named_repositories(records.iter().filter_map(|record| record.repo.as_ref()));
+    let mut records = records(input.events, settings);
+    let (renames, catalog) = rename::Renames::of(&records, input.catalog);
+    // An incident's repository is that of its start.
+    for record in records.iter_mut().filter(|record| record.kind != "incident") {
+        record.repo = record.repo.as_ref().map(|repo| renames.last(repo, record.occurred));
+    }
+    let catalog = catalog.with_named_repositories(records.iter().filter_map(|record| record.repo.as_ref()));
     let corrections = Corrections::of(&records);
     let mut sorted = sort(&records, &catalog);
 
     let deployments = rollout::deployments(&sorted.deployments, &catalog, settings, &corrections);
     let world = change::World::of(&sorted, &catalog, settings, deployments);
-    let (incidents, lost) = incident::incidents(&sorted.incidents, &catalog, &corrections);
+    let (incidents, lost) = incident::incidents(&sorted.incidents, &catalog, &corrections, &renames);
     sorted.parked.extend(lost);
     let failures = failure::Failures::of(&world, &incidents);
     let runs = run::runs(&sorted.runs, &world);

@@ -49,6 +49,7 @@ fn read(catalog: &Table) -> CatalogModel {
         group_parents: pairs("groups", "parent"),
         organisation: catalog.get("organisation").and_then(|organisation| text(organisation, "name")),
         environment_rules: Vec::new(),
+        former_names: BTreeMap::new(),
     }
 }
 
