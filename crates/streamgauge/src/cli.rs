@@ -92,7 +92,8 @@ pub enum Command {
     /// Propose what the catalog could say and does not yet, as a diff to accept
     #[command(
         after_help = "Example:\n  streamgauge discover --catalog catalog.toml --backstage . | git apply\n\n\
-                      Lines that begin with `# decide:` are for a person: nothing is guessed."
+                      Lines that begin with `# decide:` are for a person: nothing is guessed. Without --catalog it adds to \
+                      the catalog that counts."
     )]
     Discover(Discover),
     /// Correct what a vendor says of a deployment or an incident; can be undone

@@ -5,6 +5,7 @@ use crate::ask::Asked;
 use crate::cli;
 use crate::config::Settings;
 use crate::failure::{DONE, wrong};
+use crate::kafka_run::catalog_reader;
 use crate::output::{Align, Cell, Format, Table};
 use crate::ownership::{Ownership, read_catalog};
 use anyhow::Context;
@@ -12,6 +13,8 @@ use catalog::discover::{
     Claim, Deployer, Described, Discovery, Evidence, Seen, SeenEnvironment, TeamSaid, discover,
 };
 use catalog::{backstage, codeowners};
+use kafka::catalog::Follower;
+use kafka::outside::Catalogs;
 use model::event::EnvironmentTier;
 use model::{Environment, RepoName, ServiceName, TeamName, Text, Timestamp};
 use serde::Deserialize;
@@ -43,19 +46,20 @@ impl FromStr for CodeOwnersFile {
     }
 }
 
-/// `discover`.
+/// `discover`. `named` is the catalog's file that the command line names.
 ///
 /// # Errors
-/// Exit code 2 for files that cannot be read, and where nothing tells which catalog is meant; what ClickHouse says.
+/// Exit code 2 for files that cannot be read, and where there is no catalog; what ClickHouse and the brokers say.
 pub fn run(
     command: &cli::Discover,
+    named: Option<&Path>,
     settings: &Settings,
     format: Format,
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
     // A file is only read: proposing must not take it over.
     let asked = Asked::open(&Settings { catalog: None, ..settings.clone() })?;
-    let ownership = base(settings, &asked)?;
+    let ownership = base(named, settings, &asked)?;
     let catalog = read_catalog(&ownership.file, &ownership.text, &settings.definitions)?;
     let mut evidence = warehouse_evidence(&asked)?;
     for path in &command.backstage {
@@ -84,22 +88,76 @@ pub fn run(
     Ok(DONE)
 }
 
-/// The catalog that is added to: the file that is named, else the one that the folder keeps.
-fn base(settings: &Settings, asked: &Asked) -> anyhow::Result<Ownership> {
+/// The catalog that is added to: the file that the command line names, else the one that counts, as `run` finds it: on Kafka
+/// what was published, else the configuration's file, else what the folder keeps.
+fn base(named: Option<&Path>, settings: &Settings, asked: &Asked) -> anyhow::Result<Ownership> {
+    if let Some(file) = named {
+        return of_file(file);
+    }
+    if let Some(published) = published(settings)? {
+        return Ok(published);
+    }
     if let Some(file) = &settings.catalog {
-        if !file.exists() {
-            return Ok(Ownership { file: file.display().to_string(), ..Ownership::default() });
+        return of_file(file);
+    }
+    match asked {
+        Asked::Own(pipeline) => {
+            let mut stored = pipeline.ownership().clone();
+            if stored.file.is_empty() {
+                stored.file = DEFAULT_FILE.to_owned();
+            }
+            Ok(stored)
         }
-        return Ownership::default().with_file(Some(file));
+        Asked::Other(_) => Err(wrong(
+            "which catalog is meant? The process that owns the data folder keeps it (name the file, as in --catalog \
+             catalog.toml)",
+        )),
+        Asked::Server(_) => {
+            let none = if settings.kafka.is_some() { "none is published, and " } else { "" };
+            Err(wrong(format!(
+                "there is no catalog: {none}the configuration names none (name the file that is added to, new or not, as in \
+                 --catalog catalog.toml)"
+            )))
+        }
     }
-    let Asked::Own(pipeline) = asked else {
-        return Err(wrong("which catalog is meant? (name it, as in --catalog catalog.toml)"));
-    };
-    let mut stored = pipeline.ownership().clone();
-    if stored.file.is_empty() {
-        stored.file = DEFAULT_FILE.to_owned();
+}
+
+/// A file, which may be one that is yet to be made.
+fn of_file(file: &Path) -> anyhow::Result<Ownership> {
+    if !file.exists() {
+        return Ok(Ownership { file: file.display().to_string(), ..Ownership::default() });
     }
-    Ok(stored)
+    Ownership::default().with_file(Some(file))
+}
+
+/// The catalog that was published on Kafka, under the name of the configuration's file where that says the same: it may
+/// have been published from elsewhere.
+fn published(settings: &Settings) -> anyhow::Result<Option<Ownership>> {
+    let Some(brokers) = &settings.kafka else { return Ok(None) };
+    let newest = Follower::start(brokers, catalog_reader(settings))
+        .with_context(|| {
+            format!(
+                "topic {}, where the catalog lies (--catalog FILE does without it)",
+                brokers.topics.catalog
+            )
+        })?
+        .newest();
+    if newest.offset < 0 {
+        return Ok(None);
+    }
+    let mut file = newest.file;
+    if let Some(path) = &settings.catalog {
+        let configured = path.display().to_string();
+        if std::fs::read_to_string(path).is_ok_and(|text| *text == *newest.text) {
+            file = configured;
+        } else {
+            writeln!(
+                std::io::stderr(),
+                "{configured} differs from the catalog that counts, which is added to (--catalog {configured} adds to the file)"
+            )?;
+        }
+    }
+    Ok(Some(Ownership { file, text: newest.text.to_string(), ..Ownership::default() }))
 }
 
 fn write_out(found: &Discovery, file: &str, format: Format, out: &mut impl Write) -> anyhow::Result<()> {

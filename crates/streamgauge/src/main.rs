@@ -94,7 +94,9 @@ fn execute_configured(cli: &Cli, command: &Command, out: &mut impl Write) -> any
         Command::Explain(command) => explain::run(command, &settings, format()?, out),
         Command::Sql { query } => sql::run(query, cli.global.format.as_deref(), &settings, out),
         Command::Catalog(command) => ownership::run(command, &settings, format()?, out),
-        Command::Discover(command) => discover::run(command, &settings, format()?, out),
+        Command::Discover(command) => {
+            discover::run(command, cli.global.catalog.as_deref(), &settings, format()?, out)
+        }
         Command::Correct(command) => correct::run(command, &settings, format()?, out),
         Command::Generate(command) => generate::run(command, &settings, out),
         Command::Run(command) => match &settings.kafka {

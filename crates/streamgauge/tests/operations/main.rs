@@ -12,6 +12,7 @@ mod check_clickhouse;
 mod check_vendors;
 mod https;
 mod letters;
+mod proposals;
 mod registry;
 mod stages;
 
