@@ -185,6 +185,7 @@ pub fn of_commands(settings: &KafkaSettings) -> Vec<Need> {
         }),
         command("check", &|needs| needs.prefixed(Resource::Topic, all.clone(), DescribeConfigs)),
         command("catalog apply", &|needs| needs.exact(Resource::Topic, &topics.catalog, Write)),
+        command("discover", &|needs| needs.exact(Resource::Topic, &topics.catalog, Read)),
         command("generate --to-kafka", &|needs| needs.prefixed(Resource::Topic, topics.raw(""), Write)),
         // Beside what the stages and `topics` need.
         command("replay", &|needs| {

@@ -442,7 +442,7 @@ pub struct TopicsCommand {
     /// With --acls: of this stage only; may be given again
     #[arg(long = "stage", value_name = "STAGE", requires = "acls")]
     pub stages: Vec<String>,
-    /// With --acls: what an operator's commands need (topics, check, catalog apply, generate, dlq) instead
+    /// With --acls: what an operator's commands need (topics, check, catalog apply, discover, generate, dlq) instead
     #[arg(long, requires = "acls", conflicts_with = "stages")]
     pub operator: bool,
     /// With --acls: what `serve` needs instead, which only writes raw records
