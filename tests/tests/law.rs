@@ -3,7 +3,7 @@
 
 use model::table::ChangelogEntry;
 use model::{Definitions, DeliveryEvent};
-use oracle::organisation::{Random, earlier, elsewhere, event, settings};
+use oracle::organisation::{Random, earlier, elsewhere, event, rename_some, settings};
 use oracle::{Input, compute};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -127,10 +127,10 @@ fn order_copies_partitions_batches_crashes_and_earlier_catalogs_do_not_reach_a_t
         let model = oracle::organisation::catalog();
         let catalog = twin::catalog(&model, &definitions);
         let count = 5 + random.below(80);
-        let values: Vec<Value> = (0..count)
-            .map(|number| event(&mut random, number))
-            .filter(|value| model::json::from_value(value.clone()).is_ok())
-            .collect();
+        let mut values: Vec<Value> = (0..count).map(|number| event(&mut random, number)).collect();
+        rename_some(Random(!seed), &mut values);
+        let values: Vec<Value> =
+            values.into_iter().filter(|value| model::json::from_value(value.clone()).is_ok()).collect();
         let mut events: Vec<DeliveryEvent> =
             values.iter().map(|value| model::json::from_value(value.clone()).unwrap()).collect();
         events.extend(lost(&mut random));

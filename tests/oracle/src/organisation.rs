@@ -54,15 +54,12 @@ pub fn event(random: &mut Random, number: u64) -> Value {
     let kinds = ["commit", "commit", "push", "pull_request", "review", "pipeline_run", "artifact"];
     let often = ["commit", "deployment", "deployment", "deployment", "deployment", "deployment", "incident"];
     let more = ["commit", "deployment", "deployment", "incident", "incident", "incident", "correction"];
-    let kind = match random.below(60) {
-        0 => "repository",
-        _ => random.pick(&[kinds, often, more, often].concat()),
-    };
+    let kind = random.pick(&[kinds, often, more, often].concat());
     let at = random.time();
     let id = format!("e{}", if random.below(10) == 0 { 0 } else { number });
     let mut event = json!({
         "id": id, "type": kind, "occurred_at": at, "observed_at": at, "source": random.pick(&["x", "y"]),
-        "repo": random.pick(REPOS),
+        "repo": random.pick(&["r/mono", "r/mono", "r/mono", "r/lone", "r/unknown"]),
         "service": random.pick(&[Some("cart"), Some("cart"), Some("checkout"), Some("own"), Some("pd:1"), Some("pd:2"), None]),
         "drill": if random.below(20) == 0 { Some(true) } else { None },
     });
@@ -70,8 +67,29 @@ pub fn event(random: &mut Random, number: u64) -> Value {
     event
 }
 
-/// The last of them are names that only renames give.
-const REPOS: &[&str] = &["r/mono", "r/mono", "r/mono", "r/mono", "r/lone", "r/unknown", "r/new", "r/newer"];
+/// Every name of a repository: the last are those that only renames give.
+const NAMES: &[&str] = &["r/mono", "r/mono", "r/lone", "r/unknown", "r/new", "r/newer"];
+
+/// Makes renames of some events, and has others name what those give. In its own sequence, so that what is left is what
+/// it was.
+pub fn rename_some(mut random: Random, events: &mut [Value]) {
+    for event in events {
+        match random.below(40) {
+            0 => {
+                *event = json!({
+                    "id": event["id"], "type": "repository", "occurred_at": event["occurred_at"],
+                    "observed_at": event["observed_at"], "source": event["source"], "repo": random.pick(NAMES),
+                    "repository": {
+                        "action": random.pick(&["renamed", "renamed", "transferred", "archived"]),
+                        "from": random.pick(NAMES),
+                    },
+                });
+            }
+            1..8 => event["repo"] = random.pick(NAMES).into(),
+            _ => {}
+        }
+    }
+}
 
 fn body(random: &mut Random, kind: &str) -> Value {
     match kind {
@@ -106,9 +124,6 @@ fn body(random: &mut Random, kind: &str) -> Value {
                 "merge_method": random.maybe(&["merge", "squash", "rebase"]),
             })
         }
-        "repository" => json!({
-            "action": random.pick(&["renamed", "renamed", "transferred", "archived"]), "from": random.pick(REPOS),
-        }),
         "review" => json!({"number": random.below(3), "submitted_at": random.time(), "state": "approved"}),
         "pipeline_run" => json!({
             "run_id": random.pick(&["1", "2"]), "attempt": random.below(3), "workflow": "ci", "sha": random.sha(),
