@@ -39,9 +39,13 @@ fn deployment(topology: &Topology, id: &str) -> Explanation {
     only(topology.correlators().iter().flat_map(|task| task.explain_deployment(&id)).collect())
 }
 
+fn of_commit_all(topology: &Topology, sha: &str) -> Vec<Explanation> {
+    topology.correlators().iter().flat_map(|task| task.explain_commit(sha)).collect()
+}
+
 #[track_caller]
 fn of_commit(topology: &Topology, sha: &str) -> Explanation {
-    only(topology.correlators().iter().flat_map(|task| task.explain_commit(sha)).collect())
+    only(of_commit_all(topology, sha))
 }
 
 #[track_caller]
@@ -329,6 +333,51 @@ fn a_service_without_a_failure_source_says_what_would_be_one() {
 }
 
 // Commits.
+
+/// A pull request that was squashed into `cc`.
+fn squashed(listed: Option<Value>) -> Value {
+    let body = json!({
+        "number": 7, "state": "merged", "opened_at": t(5), "merged_at": t(30), "head_ref": "work", "base_ref": "main",
+        "head_sha": "ab", "merge_commit_sha": "cc", "merge_method": "squash", "commits": listed,
+    });
+    event("pull_request", "pr", 30, body)
+}
+
+#[test]
+fn a_squashed_pull_request_whose_commits_nobody_told_says_where_the_lead_time_starts_and_why() {
+    let story = |listed| {
+        told_of_shop(&[
+            commit("aa", &[], 0),
+            with(commit("cc", &["aa"], 30), json!({"authored_at": t(1)})),
+            squashed(listed),
+            deploy("d1", "aa", 10),
+            deploy("d2", "cc", 60),
+        ])
+    };
+    let alone = story(None);
+    let explanation = of_commit(&alone.topology, "cc");
+    says(&explanation.verdict, &["after 30 min", "from: commit"]);
+    let pull = looked_at(&explanation, false, "start");
+    says(&pull.candidate, &["commits of pull request 7"]);
+    refused(pull, &["not told", "the earliest commit that is"], Some("lead_time.start"));
+    says(pull.remedy.unwrap(), &["backfill the pull request"]);
+    // With its list nothing is left to say.
+    let listed = story(Some(json!([{"sha": "ab", "committed_at": t(2)}])));
+    let explanation = of_commit(&listed.topology, "cc");
+    says(&explanation.verdict, &["after 58 min", "from: pr_first_commit"]);
+    assert!(explanation.considered.iter().all(|one| one.rule != "start" || one.counted), "{explanation:#?}");
+}
+
+#[test]
+fn a_commit_that_is_only_named_says_by_whom_and_what_would_tell_of_it() {
+    let story = told_of_shop(&[deploy("d1", "abc", 10)]);
+    let explanation = of_commit(&story.topology, "abc");
+    says(&explanation.verdict, &["no change", "neither a push nor a history told of it"]);
+    let named = looked_at(&explanation, false, "head");
+    says(&named.candidate, &["deployment d1"]);
+    says(named.remedy.unwrap(), &["[git.mirror]", "backfill", "import"]);
+    assert!(of_commit_all(&story.topology, "abd").is_empty());
+}
 
 #[test]
 fn a_commit_says_which_deployment_ships_it_or_why_none_does() {

@@ -1,5 +1,6 @@
 //! Explanations, from the same decisions that the facts are made by (semantics, section 12).
 
+mod commit;
 mod incident;
 mod metric;
 
@@ -8,8 +9,9 @@ use crate::fact::verdict;
 use crate::message::IncidentView;
 use crate::rollouts::artifact_keys;
 use crate::ship::NotShipped;
-use crate::state::{Blamer, PullRole, Rank};
+use crate::state::{Blamer, Rank};
 use crate::task::Correlator;
+use commit::{HISTORY, not_shipped};
 use model::event::EnvironmentTier;
 use model::fact::{Row, RowKey};
 use model::{DeploymentId, IncidentId, RepoName, ServiceName, Sha, Span};
@@ -144,8 +146,13 @@ impl Correlator {
             .key("services.repositories (catalog)")
             .remedy("import the repository's history, or list the repository under the service"),
             (None, None) => {
-                Considered::no("commit", "head", "neither the deployment nor an artifact states one")
-                    .remedy("send `sha`, or a `digest` with an artifact event")
+                let tags = match (rollout.tags.is_empty(), &rollout.version) {
+                    (false, Some(version)) => format!(", and {version} is no known tag of its repositories"),
+                    _ => String::new(),
+                };
+                let detail = format!("neither the deployment nor an artifact states one{tags}");
+                Considered::no("commit", "head", detail)
+                    .remedy("send `sha`, or a `digest` with an artifact event, or the tag")
             }
         });
     }
@@ -161,6 +168,9 @@ impl Correlator {
         let rank = Rank { finish, id: id.clone() };
         let from = (service.clone(), rank.clone(), RepoName::default(), Sha::new(""));
         let held = self.state.held.range(from..).take_while(|((s, r, ..), ())| s == service && *r == rank);
+        if self.state.first_deployment(service) == Some(&rank) {
+            considered.extend(self.headless_before(service, &rank));
+        }
         let mut shipped = 0_u64;
         let mut reasons: BTreeMap<&'static str, (u64, String, NotShipped)> = BTreeMap::new();
         for ((_, _, repo, sha), ()) in held {
@@ -185,6 +195,24 @@ impl Correlator {
             let (_, key, remedy) = not_shipped(why);
             considered.push(Considered { key, remedy, ..row });
         }
+    }
+
+    /// Earlier deployments of the service that would be its first if their heads were known.
+    fn headless_before(&self, service: &ServiceName, rank: &Rank) -> Vec<Considered> {
+        let rollouts = self.state.rollouts.range((service.clone(), DeploymentId::default())..);
+        let rollouts = rollouts.take_while(|((s, _), _)| s == service).filter(|((_, id), rollout)| {
+            let before = rollout.finished.is_some_and(|finish| (finish, id) < (rank.finish, &rank.id));
+            before && rollout.succeeded() && rollout.head.is_none()
+        });
+        let detail = "it finished earlier, but its head is not known: so this one is the service's first";
+        rollouts
+            .take(5)
+            .map(|((_, id), _)| {
+                Considered::no(format!("deployment {id}"), "first deployment", detail)
+                    .key("lead_time.first_deployment")
+                    .remedy(HISTORY)
+            })
+            .collect()
     }
 
     fn explain_failure(
@@ -309,75 +337,6 @@ impl Correlator {
             }
         }
     }
-
-    /// Explains a commit for every service of every repository of this task that knows it.
-    pub fn explain_commit(&self, prefix: &str) -> Vec<Explanation> {
-        let nodes =
-            self.state.nodes.iter().filter(|((_, sha), _)| sha.to_string().starts_with(prefix)).take(10);
-        nodes
-            .flat_map(|((repo, sha), _)| {
-                let services = self.catalog.all_services_of_repo(repo).into_iter();
-                services.map(move |service| self.explain_commit_of(&service, repo, sha))
-            })
-            .collect()
-    }
-
-    fn explain_commit_of(&self, service: &ServiceName, repo: &RepoName, sha: &Sha) -> Explanation {
-        let mut considered = Vec::new();
-        let label = self.state.label(service, repo, sha);
-        if let Some(rank) = &label {
-            let text = format!("deployment {}", rank.id);
-            considered.push(Considered::yes(
-                text,
-                "label",
-                format!("the earliest that reaches it, finished {}", rank.finish),
-            ));
-        }
-        for role in [PullRole::Merge, PullRole::Listed, PullRole::Head] {
-            for pull in self.pulls_with(repo, sha, role).take(5) {
-                let how = match role {
-                    PullRole::Merge => "was merged by it",
-                    PullRole::Listed => "lists it",
-                    PullRole::Head => "ends in it",
-                };
-                considered.push(Considered::yes(
-                    format!("pull request {}", pull.merged.number),
-                    "start",
-                    how,
-                ));
-            }
-        }
-        let verdict = match self.ship(service, repo, sha) {
-            Ok(change) => {
-                let start = change.start_evidence.map_or("nothing", |evidence| evidence.as_str());
-                match change.lead_time_s {
-                    Some(seconds) if change.skewed => {
-                        considered.push(
-                            Considered::no(
-                                "lead time",
-                                "skew",
-                                format!("{seconds} s: a clock is wrong; left out of percentiles"),
-                            )
-                            .remedy("check the clocks of the machines that commit and deploy"),
-                        );
-                        format!("shipped by {} before it was made ({start})", change.deployment_id)
-                    }
-                    Some(seconds) => format!(
-                        "shipped by {} after {} (from: {start})",
-                        change.deployment_id,
-                        human(Span::from_seconds(seconds))
-                    ),
-                    None => format!("shipped by {}, without a known start", change.deployment_id),
-                }
-            }
-            Err(why) => {
-                let (text, key, remedy) = not_shipped(why);
-                considered.push(Considered { key, remedy, ..Considered::no("change", "changes", text) });
-                format!("no change of this service: {text}")
-            }
-        };
-        Explanation { subject: format!("commit {sha} of {repo} for {service}"), verdict, considered }
-    }
 }
 
 /// What an incident names.
@@ -386,32 +345,4 @@ fn named(view: &IncidentView) -> String {
     let version = view.names.version.iter().map(|version| format!("version {version}"));
     let sha = view.names.sha.iter().map(|sha| format!("commit {sha}"));
     id.chain(version).chain(sha).collect::<Vec<_>>().join(", ")
-}
-
-fn not_shipped(why: NotShipped) -> (&'static str, Option<&'static str>, Option<&'static str>) {
-    match why {
-        NotShipped::NoLabel => (
-            "no succeeded production deployment of the service reaches it",
-            None,
-            Some("deploy it, or send the deployment's `sha`"),
-        ),
-        NotShipped::Merge => ("a merge commit is no change of its own", None, None),
-        NotShipped::NotListed => ("its deployment lists its commits, and this is none of them", None, None),
-        NotShipped::Swallowed => (
-            "the first deployment of the service does not ship the history behind its head",
-            Some("lead_time.first_deployment"),
-            None,
-        ),
-        NotShipped::NotKnown => {
-            ("it is only named as a parent", None, Some("import the repository's history"))
-        }
-        NotShipped::PathsUnknown => (
-            "which paths it touches is not known",
-            Some("services.repositories.paths (catalog)"),
-            Some("import the history with --paths"),
-        ),
-        NotShipped::OtherPaths => {
-            ("it touches none of the service's paths", Some("services.repositories.paths (catalog)"), None)
-        }
-    }
 }

@@ -1,12 +1,15 @@
 //! What counted for a metric, fact by fact, and what did not.
 
+use super::commit::HISTORY;
 use super::{Considered, human};
 use crate::contribute::contributions;
+use crate::ship::NotShipped;
+use crate::state::{Published, Rank};
 use crate::task::Correlator;
 use model::event::EnvironmentTier;
-use model::fact::{Outcome, Row};
+use model::fact::{Deployment, Outcome, Row};
 use model::metric::{Delta, Metric};
-use model::{Scope, Span, Timestamp};
+use model::{RepoName, Scope, Sha, Span, Timestamp};
 
 impl Correlator {
     /// What adds to a scope's metric in [from, to): each fact with what it adds, and facts of the scope's that add
@@ -54,23 +57,58 @@ impl Correlator {
                 considered.push(Considered::yes(name.clone(), metric.as_str(), describe(delta)));
             }
             if mine.is_empty()
-                && self.in_scope(&published.row, scope, placed)
+                && self.in_scope(&published, scope, placed)
                 && let Some((why, key)) = self.adds_nothing(&published.row, metric, published.failure_source)
             {
-                considered.push(Considered { key, ..Considered::no(name, metric.as_str(), why) });
+                considered.push(Considered { key, ..Considered::no(&name, metric.as_str(), why) });
+            }
+            if let (Row::Deployment(row), Metric::ChangeLeadTime) = (&published.row, metric)
+                && self.in_scope(&published, scope, placed)
+                && let Some(untold) = self.untold_changes(row)
+            {
+                considered.push(untold);
             }
         }
         considered
     }
 
-    fn in_scope(&self, row: &Row, scope: &Scope, at: Timestamp) -> bool {
-        let service = match row {
+    /// Changes that a deployment ships, or would ship, and that are not counted: nobody told of them, or it is the
+    /// service's first.
+    fn untold_changes(&self, row: &Deployment) -> Option<Considered> {
+        let rollout = self.state.rollouts.get(&(row.service.clone(), row.deployment_id.clone()))?;
+        let name = format!("changes of deployment {} of {}", row.deployment_id, row.service);
+        let metric = Metric::ChangeLeadTime.as_str();
+        if rollout.succeeded() && rollout.head.is_none() && rollout.listed.is_none() {
+            let why = match &rollout.commit_sha {
+                Some(sha) => format!("its commit {sha} is not known in a repository of the service"),
+                None => "no commit of it is known".to_owned(),
+            };
+            let row = Considered::no(name, metric, format!("{why}: what it ships is not counted"));
+            return Some(row.key("services.repositories (catalog)").remedy(HISTORY));
+        }
+        let rank = Rank { finish: rollout.finished?, id: row.deployment_id.clone() };
+        let from = (row.service.clone(), rank.clone(), RepoName::default(), Sha::new(""));
+        let held = self.state.held.range(from..);
+        let held = held.take_while(|((s, r, ..), ())| *s == row.service && *r == rank);
+        let swallowed = held.filter(|((service, _, repo, sha), ())| {
+            self.ship(service, repo, sha) == Err(NotShipped::Swallowed)
+        });
+        let count = swallowed.count();
+        let detail = format!(
+            "it is the service's first with a known head: {count} commits behind that are not counted"
+        );
+        (count > 0)
+            .then(|| Considered::no(name, metric, detail).key("lead_time.first_deployment").remedy(HISTORY))
+    }
+
+    fn in_scope(&self, published: &Published, scope: &Scope, at: Timestamp) -> bool {
+        let service = match &published.row {
             Row::Deployment(row) => &row.service,
             Row::Change(row) => &row.service,
             Row::Incident(row) => &row.service,
             _ => return false,
         };
-        self.catalog.scopes(service, at).contains(scope)
+        published.extra_scopes.contains(scope) || self.catalog.scopes(service, at).contains(scope)
     }
 
     /// Why a fact of the right kind adds nothing to a metric.

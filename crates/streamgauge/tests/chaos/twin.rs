@@ -48,8 +48,7 @@ fn read(catalog: &Table) -> CatalogModel {
         group_of_team: pairs("teams", "group"),
         group_parents: pairs("groups", "parent"),
         organisation: catalog.get("organisation").and_then(|organisation| text(organisation, "name")),
-        environment_rules: Vec::new(),
-        former_names: BTreeMap::new(),
+        ..CatalogModel::default()
     }
 }
 
