@@ -33,11 +33,13 @@ impl Meaning {
     /// service's repository still does when that has another name.
     pub(crate) fn renamed(&self, told: &BTreeSet<Rename>) -> Self {
         let mut renamed = Self { renames: self.renames.with(told), ..self.clone() };
-        let listed: BTreeSet<&RepoName> =
-            self.services.values().flat_map(|entry| entry.claims.keys()).collect();
+        let claims = || self.services.values().flat_map(|entry| &entry.claims);
+        let listed = |name: &RepoName, until: Option<Timestamp>| {
+            claims().any(|(claimed, from)| claimed == name && until.is_none_or(|until| *from < until))
+        };
         for entry in renamed.services.values_mut() {
             let outgrown = |(name, from): (&RepoName, &Timestamp)| {
-                let now = renamed.renames.outgrown(name, *from, |name| listed.contains(name))?;
+                let now = renamed.renames.outgrown(name, *from, listed)?;
                 Some((name.clone(), now))
             };
             let outgrown: BTreeMap<RepoName, RepoName> = entry.claims.iter().filter_map(outgrown).collect();

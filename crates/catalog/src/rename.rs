@@ -43,20 +43,25 @@ impl Renames {
 
     /// The name that a repository has now which was `listed` by another name from a time on; `None` where it still has
     /// that name, or where a later name of it is listed too: then the earlier one is another repository's since.
+    /// `listed` is asked whether a name is listed from before some instant on, if there is one.
     pub(crate) fn outgrown(
         &self,
         name: &RepoName,
         from: Timestamp,
-        listed: impl Fn(&RepoName) -> bool,
+        listed: impl Fn(&RepoName, Option<Timestamp>) -> bool,
     ) -> Option<RepoName> {
-        let (mut now, mut at) = (name, from);
+        let away = |name, after: Timestamp| {
+            self.0.get(name).and_then(|list| list.iter().find(|(when, _)| *when > after))
+        };
+        let mut now = name;
+        let mut next = away(name, from);
         let mut used = BTreeSet::new();
-        while let Some((when, to)) = self.0.get(now).and_then(|list| list.iter().find(|(when, _)| *when > at))
-        {
-            if listed(to) || !used.insert((now, *when)) {
+        while let Some((when, to)) = next {
+            next = away(to, *when);
+            if listed(to, next.map(|(until, _)| *until)) || !used.insert((now, *when)) {
                 return None;
             }
-            (now, at) = (to, *when);
+            now = to;
         }
         (now != name).then(|| now.clone())
     }

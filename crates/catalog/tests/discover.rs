@@ -4,9 +4,9 @@
 use model::event::EnvironmentTier;
 use model::{Definitions, RepoName, Timestamp};
 use streamgauge_catalog::discover::{
-    Claim, Deployer, Described, Discovery, Evidence, Seen, SeenEnvironment, TeamSaid, discover,
+    Claim, Deployer, Described, Discovery, Evidence, Renamed, Seen, SeenEnvironment, TeamSaid, discover,
 };
-use streamgauge_catalog::{Catalog, Owner, backstage, codeowners};
+use streamgauge_catalog::{Catalog, Owner, Rename, backstage, codeowners};
 
 const TILL: &str =
     "# ours\n[[services]]\nname = \"checkout\" # the till\nrepositories = [\"github.com/acme/checkout\"]\n";
@@ -296,4 +296,33 @@ fn a_name_that_another_service_has_as_an_alias_is_that_service() {
         new.contains("# decide: github.com/acme/pay: ") && new.matches("[[services]]").count() == 1,
         "{new}"
     );
+}
+
+#[test]
+fn a_rename_that_was_told_becomes_a_dated_alias_of_the_text_where_it_is_of_a_listed_repository() {
+    let told = |from: &str, to: &str, at: &str| Renamed {
+        rename: Rename {
+            from: format!("github.com/acme/{from}").into(),
+            at: Timestamp::parse(at).unwrap(),
+            to: format!("github.com/acme/{to}").into(),
+        },
+        source: "github".into(),
+    };
+    let renames = vec![
+        told("checkout", "till", "2026-01-10T09:00:00Z"),
+        // Told twice, and on to a third name.
+        told("checkout", "till", "2026-01-10T08:00:00Z"),
+        told("till", "desk", "2026-01-20T08:00:00Z"),
+        told("other", "another", "2026-01-20T08:00:00Z"),
+    ];
+    let evidence = Evidence { renames, ..Evidence::default() };
+    let rename = |from: &str, to: &str, at: &str| {
+        format!(
+            "\n# because github told that github.com/acme/{from} is github.com/acme/{to} since\n[[renames]]\n\
+             from = \"github.com/acme/{from}\"\nto = \"github.com/acme/{to}\"\nat = \"{at}\"\n"
+        )
+    };
+    let expected =
+        rename("checkout", "till", "2026-01-10T08:00:00Z") + &rename("till", "desk", "2026-01-20T08:00:00Z");
+    assert_eq!(found(TILL, &evidence).change.text(), TILL.to_owned() + &expected);
 }

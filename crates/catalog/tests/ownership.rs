@@ -4,7 +4,7 @@
 use model::event::EnvironmentTier;
 use model::metric::Metric;
 use model::{Definitions, Environment, RepoName, ServiceName, Span, Text, Timestamp};
-use streamgauge_catalog::{Catalog, Owner};
+use streamgauge_catalog::{Catalog, Owner, Rename};
 
 const SHOP: &str = r#"
 [organisation]
@@ -289,6 +289,38 @@ fn a_renamed_repository_has_one_name_before_and_after() {
         );
     }
     assert_eq!(shop.canonical_repo(&"h/o/x".into(), noon()).as_str(), "h/o/x");
+}
+
+#[test]
+fn a_listed_repository_is_its_service_s_under_every_name_that_it_got() {
+    let renames = [
+        ("h/o/a", "2026-01-10", "h/o/b"),
+        ("h/o/b", "2026-01-20", "h/o/c"),
+        ("h/o/m", "2026-01-10", "h/o/n"),
+    ];
+    let told = renames.map(|(from, day, to)| Rename {
+        from: from.into(),
+        at: at(&format!("{day}T00:00:00Z")),
+        to: to.into(),
+    });
+    let services = "[[services]]\nname = \"s\"\nrepositories = [\"h/o/a\", { name = \"h/o/m\", paths = [\"s\"] }]\n\
+                    [[services]]\nname = \"late\"\nrepositories = [{ name = \"h/o/b\", valid_from = \"2026-02-01\" }]\n";
+    let renamed = read(services).with_renames(&told.into(), &Definitions::default());
+    for name in ["h/o/a", "h/o/c"] {
+        let now = renamed.canonical_repo(&name.into(), at("2026-01-05T00:00:00Z"));
+        assert_eq!(owner(&renamed, Some(now.as_str()), None, noon()), service("s"), "{name}");
+    }
+    // What is listed from after the rename on is another repository of that name.
+    let other = renamed.canonical_repo(&"h/o/b".into(), noon());
+    assert_eq!(owner(&renamed, Some(other.as_str()), None, noon()), service("late"));
+    let config = renamed.service(&"s".into());
+    assert_eq!(texts(&config.repositories), ["h/o/c", "h/o/n"]);
+    assert!(config.has_paths(&"h/o/n".into()) && renamed.lists_outgrown(&"h/o/m".into()));
+    assert_eq!(texts(renamed.former_names(&"h/o/n".into())), ["h/o/m"]);
+    // As a person would write it.
+    let declared =
+        read(&format!("{services}[[renames]]\nfrom = \"h/o/m\"\nto = \"h/o/n\"\nat = \"2026-01-10\"\n"));
+    assert_eq!(texts(&declared.service(&"s".into()).repositories), ["h/o/a", "h/o/n"]);
 }
 
 #[test]

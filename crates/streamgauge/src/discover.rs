@@ -10,9 +10,9 @@ use crate::output::{Align, Cell, Format, Table};
 use crate::ownership::{Ownership, read_catalog};
 use anyhow::Context;
 use catalog::discover::{
-    Claim, Deployer, Described, Discovery, Evidence, Seen, SeenEnvironment, TeamSaid, discover,
+    Claim, Deployer, Described, Discovery, Evidence, Renamed, Seen, SeenEnvironment, TeamSaid, discover,
 };
-use catalog::{backstage, codeowners};
+use catalog::{Rename, backstage, codeowners};
 use kafka::catalog::Follower;
 use kafka::outside::Catalogs;
 use model::event::EnvironmentTier;
@@ -280,6 +280,14 @@ struct EnvironmentRow {
 }
 
 #[derive(Deserialize)]
+struct RenameRow {
+    from: RepoName,
+    to: RepoName,
+    source: Text,
+    at: i64,
+}
+
+#[derive(Deserialize)]
 struct TeamRow {
     service: Text,
     team: TeamName,
@@ -302,6 +310,11 @@ const TEAMS: &str = "SELECT JSONExtractString(body, 'ownership', 'service') AS s
     JSONExtractString(body, 'ownership', 'team') AS team, count() AS count,
     toUnixTimestamp64Micro(min(occurred_at)) AS since, arraySort(groupUniqArray(source)) AS sources
 FROM events WHERE type = 'ownership' GROUP BY ALL HAVING team != '' ORDER BY ALL";
+
+const RENAMES: &str = "SELECT JSONExtractString(body, 'repository', 'from') AS from, assumeNotNull(repo) AS to, source,
+    toUnixTimestamp64Micro(occurred_at) AS at
+FROM events WHERE type = 'repository' AND JSONExtractString(body, 'repository', 'action') IN ('renamed', 'transferred')
+    AND from != '' AND isNotNull(repo) AND from != to GROUP BY ALL ORDER BY ALL";
 
 fn warehouse_evidence(asked: &Asked) -> anyhow::Result<Evidence> {
     let claims = rows::<ClaimRow>(asked, CLAIMS)?.into_iter().map(|row| Claim {
@@ -327,7 +340,12 @@ fn warehouse_evidence(asked: &Asked) -> anyhow::Result<Evidence> {
         team: row.team,
         seen: row.seen.into(),
     });
+    let renames = rows::<RenameRow>(asked, RENAMES)?.into_iter().map(|row| Renamed {
+        rename: Rename { from: row.from, at: Timestamp::from_micros(row.at), to: row.to },
+        source: row.source,
+    });
     Ok(Evidence {
+        renames: renames.collect(),
         claims: claims.collect(),
         deployers: deployers.collect(),
         environments: environments.collect(),

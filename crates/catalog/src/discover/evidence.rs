@@ -1,6 +1,7 @@
 //! What was found: in the warehouse, and in the files that an organisation has.
 
 use crate::entry::CatalogEntry;
+use crate::rename::Rename;
 use model::event::EnvironmentTier;
 use model::{Environment, RepoName, ServiceName, TeamName, Text, Timestamp};
 use std::collections::BTreeSet;
@@ -77,6 +78,15 @@ pub struct TeamSaid {
     pub seen: Seen,
 }
 
+/// A rename or transfer that a forge told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// From which name to which, and when.
+    pub rename: Rename,
+    /// Who told it.
+    pub source: Text,
+}
+
 /// An entry that a file of the organisation describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
@@ -100,6 +110,8 @@ pub struct Evidence {
     pub environments: Vec<SeenEnvironment>,
     /// Teams as vendors say.
     pub teams: Vec<TeamSaid>,
+    /// Renames as forges say.
+    pub renames: Vec<Renamed>,
     /// Entries of files.
     pub described: Vec<Described>,
 }

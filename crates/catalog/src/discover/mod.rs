@@ -8,11 +8,12 @@ mod edit;
 mod environments;
 mod evidence;
 mod name;
+mod renames;
 mod rules;
 mod write;
 
 pub use edit::Change;
-pub use evidence::{Claim, Deployer, Described, Evidence, Seen, SeenEnvironment, TeamSaid};
+pub use evidence::{Claim, Deployer, Described, Evidence, Renamed, Seen, SeenEnvironment, TeamSaid};
 
 use crate::catalog::Catalog;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub enum ProposalKind {
     Owner,
     /// The tier of an environment.
     Environment,
+    /// Another name of a repository, and since when.
+    Rename,
     /// Something that a person must decide: a comment.
     Decide,
 }
@@ -47,6 +50,7 @@ impl ProposalKind {
             Self::Alias => "alias",
             Self::Owner => "owner",
             Self::Environment => "environment",
+            Self::Rename => "rename",
             Self::Decide => "decide",
         }
     }
@@ -95,5 +99,6 @@ pub fn discover(text: &str, catalog: &Catalog, evidence: &Evidence) -> Discovery
     plan.claims(&evidence.claims);
     plan.owners(evidence);
     plan.environments = environments::propose(catalog, &evidence.environments);
+    plan.renames = renames::propose(catalog, &evidence.renames);
     write::write(text, plan)
 }

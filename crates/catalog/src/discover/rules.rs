@@ -1,7 +1,7 @@
 //! From evidence to a plan: which service each name is, and whose.
 
 use super::environments;
-use super::evidence::{Claim, Deployer, Described, Evidence};
+use super::evidence::{Claim, Deployer, Described, Evidence, Renamed};
 use super::name::{key, last, stem};
 use crate::catalog::Catalog;
 use crate::entry::{CatalogEntry, ServiceEntry, quoted};
@@ -35,6 +35,8 @@ pub(crate) struct Plan<'c> {
     /// Teams of declared services, and why.
     pub owners: BTreeMap<ServiceName, (TeamName, String)>,
     pub environments: Vec<environments::Proposed>,
+    /// Renames that the text does not say yet.
+    pub renames: Vec<Renamed>,
     /// What a person must decide, by what it is about.
     pub questions: BTreeMap<String, String>,
     /// Which service each proposed alias is given to.
@@ -61,6 +63,7 @@ impl<'c> Plan<'c> {
             aliases: BTreeMap::new(),
             owners: BTreeMap::new(),
             environments: Vec::new(),
+            renames: Vec::new(),
             questions: BTreeMap::new(),
             taken: BTreeMap::new(),
             said: BTreeMap::new(),

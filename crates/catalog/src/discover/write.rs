@@ -1,9 +1,11 @@
 //! The plan as additions to the catalog's text.
 
 use super::edit::Change;
+use super::evidence::Renamed;
 use super::rules::Plan;
 use super::{Discovery, Proposal, ProposalKind};
 use crate::entry::{CatalogEntry, GroupEntry, TeamEntry, list, quoted};
+use crate::rename::Rename;
 use model::{ServiceName, Text};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -49,6 +51,7 @@ pub(crate) fn write(text: &str, mut plan: Plan<'_>) -> Discovery {
         }
     }
     blocks(&mut out, &mut plan);
+    renames(&mut out, std::mem::take(&mut plan.renames));
     for (about, what) in plan.questions {
         out.question(&about, what);
     }
@@ -95,6 +98,19 @@ fn blocks(out: &mut Writer<'_>, plan: &mut Plan<'_>) {
                 plan.questions.insert(format!("environment {}", quoted(&one.pattern)), what);
             }
         }
+    }
+}
+
+/// A dated alias for each rename.
+fn renames(out: &mut Writer<'_>, renames: Vec<Renamed>) {
+    for Renamed { rename: Rename { from, at, to }, source } in renames {
+        let entry = format!(
+            "[[renames]]\nfrom = {}\nto = {}\nat = \"{at}\"\n",
+            quoted(from.as_str()),
+            quoted(to.as_str())
+        );
+        let because = format!("{source} told that {from} is {to} since");
+        out.block(ProposalKind::Rename, &format!("{from}: {to}"), &[because], &entry);
     }
 }
 
