@@ -13,6 +13,8 @@ impl Correlator {
     /// Takes a new catalog; what was told of renames stays.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
         self.stated = catalog;
+        // Though it comes to the same, its text may say now what was told.
+        self.dirty.renames = true;
         self.follow(self.with_renames());
     }
 
@@ -21,6 +23,7 @@ impl Correlator {
     /// publishes only what differs.
     pub(crate) fn follow(&mut self, catalog: Arc<Catalog>) {
         if self.catalog.revision() == catalog.revision() {
+            self.catalog = catalog;
             return;
         }
         let published: Vec<_> =

@@ -31,7 +31,7 @@ pub struct Dirty {
     /// Events that wait for the catalog.
     pub parked: BTreeSet<RecordOrder>,
     pub corrections: BTreeSet<RecordOrder>,
-    /// Whether a rename came in.
+    /// Whether a rename or a catalog came in.
     pub renames: bool,
     pub questions: BTreeSet<DeploymentId>,
     /// Services whose own incidents came or went, and whether there were any before: only that makes their failures

@@ -64,13 +64,15 @@ impl Correlator {
         if !self.tells_renames() {
             return;
         }
-        let mut outgrown: BTreeMap<RepoName, Rename> = BTreeMap::new();
+        let mut first: BTreeMap<RepoName, Rename> = BTreeMap::new();
         for rename in self.told_renames() {
-            if self.catalog.lists_outgrown(&rename.from) {
-                outgrown.entry(rename.from.clone()).or_insert(rename);
-            }
+            first.entry(rename.from.clone()).or_insert(rename);
         }
-        for (old, rename) in outgrown {
+        for (old, rename) in first {
+            if !self.catalog.lists_outgrown(&old) {
+                self.signal("renamed_repository", old.to_string(), None);
+                continue;
+            }
             let now = self.catalog.canonical_repo(&old, Timestamp::MIN);
             let signal = Signal {
                 service: self.catalog.services_of_repo(&now, rename.at).into_iter().next(),

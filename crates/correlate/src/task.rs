@@ -143,13 +143,10 @@ impl Correlator {
 
     /// Derives everything that the filed records may have changed, and gives out what differs.
     pub fn settle(&mut self) -> Emitted {
-        let renamed = std::mem::take(&mut self.dirty.renames);
-        if renamed {
+        if std::mem::take(&mut self.dirty.renames) {
             // As a new catalog does, a rename comes when nothing is marked.
             self.settle_marked();
             self.follow(self.with_renames());
-        }
-        if renamed || self.derived.is_some() {
             self.signal_renames();
         }
         self.settle_marked();

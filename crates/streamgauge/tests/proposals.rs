@@ -112,3 +112,54 @@ fn a_file_that_is_not_there_yet_is_proposed_as_a_new_one() {
     std::io::Write::write_all(&mut patch.stdin.take().unwrap(), diff.as_bytes()).unwrap();
     assert!(patch.wait().unwrap().success(), "{diff}");
 }
+
+/// A catalog that knows a repository by its old name only, and what was told under both.
+#[test]
+fn a_rename_that_was_told_is_followed_at_once_and_proposed_for_the_catalog_s_text() {
+    if !engine_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let catalog = "[[services]]\nname = \"checkout\"\nrepositories = [\"github.com/acme/till\"]\n";
+    std::fs::write(folder.join("catalog.toml"), catalog).unwrap();
+    let event = |id: &str, at: &str, repo: &str, kind: &str, body: &str| {
+        format!(
+            r#"{{"id":"{id}","type":"{kind}","occurred_at":"2026-01-01T{at}Z","observed_at":"2026-01-01T{at}Z","source":"github","repo":"github.com/acme/{repo}","{kind}":{body}}}"#
+        ) + "\n"
+    };
+    let commit = r#"{"sha":"c0ffee","parents":[],"committed_at":"2026-01-01T08:00:00Z"}"#;
+    let deployed = r#"{"deployment_id":"d1","environment":"production","sha":"c0ffee","state":"succeeded","finished_at":"2026-01-01T10:00:00Z"}"#;
+    let renamed = r#"{"action":"renamed","from":"github.com/acme/till"}"#;
+    // The deployment under the new name comes before anybody says that there is one.
+    let told = event("e1", "10:00:00", "checkout", "deployment", deployed)
+        + &event("e2", "08:10:00", "till", "commit", commit);
+    let import = ["--catalog", "catalog.toml", "import", "events", "-"];
+    let (code, _, error) = run_with(folder, &import, told.as_bytes());
+    assert_eq!(code, 0, "{error}");
+    let changes = "SELECT service, repo, lead_time_s FROM changes ORDER BY ALL FORMAT TSV SETTINGS output_format_tsv_crlf_end_of_line = 0";
+    assert_eq!(ok(folder, &["sql", changes]), "");
+    let rename = event("e3", "09:00:00", "checkout", "repository", renamed);
+    let (code, _, error) = run_with(folder, &import, rename.as_bytes());
+    assert_eq!(code, 0, "{error}");
+    let counted = "checkout\tgithub.com/acme/checkout\t7200\n";
+    assert_eq!(ok(folder, &["sql", changes]), counted);
+    let signal = "SELECT subject FROM data_quality WHERE signal = 'renamed_repository' FORMAT TSV";
+    assert_eq!(ok(folder, &["sql", signal]), "github.com/acme/till\n");
+
+    let (code, _, error) = run(folder, &["discover", "--write"]);
+    assert_eq!(code, 0, "{error}");
+    let written = std::fs::read_to_string(folder.join("catalog.toml")).unwrap();
+    let alias = "[[renames]]\nfrom = \"github.com/acme/till\"\nto = \"github.com/acme/checkout\"\nat = \"2026-01-01T09:00:00Z\"\n";
+    assert!(written.contains(alias), "{written}");
+    // A person writes the new name, too: nothing is left to say, and nothing counts otherwise.
+    std::fs::write(
+        folder.join("catalog.toml"),
+        written.replace("[\"github.com/acme/till\"]", "[\"github.com/acme/checkout\"]"),
+    )
+    .unwrap();
+    ok(folder, &["catalog", "apply", "catalog.toml"]);
+    assert_eq!(ok(folder, &["sql", changes]), counted);
+    assert_eq!(ok(folder, &["sql", signal]), "");
+    assert_eq!(json(folder, &["discover"]), serde_json::json!([]));
+}
