@@ -18,9 +18,9 @@ impl Correlator {
         self.follow(self.with_renames());
     }
 
-    /// Takes what the catalog and the renames come to. Contributions are moved to the scopes that own them now; each record whose home is
-    /// elsewhere now is forwarded; everything derived is derived anew by the next [`Self::settle`], which
-    /// publishes only what differs.
+    /// Takes what the catalog and the renames come to. Contributions are moved to the scopes that own them now; each
+    /// record whose home is elsewhere now is forwarded; everything derived is derived anew by the next
+    /// [`Self::settle`], which publishes only what differs.
     pub(crate) fn follow(&mut self, catalog: Arc<Catalog>) {
         if self.catalog.revision() == catalog.revision() {
             self.catalog = catalog;
@@ -89,6 +89,7 @@ impl Correlator {
         }
     }
 
+    /// Where each record lies.
     fn filed(&self) -> Vec<(Thing, RecordOrder)> {
         self.state.records.keys().map(|(thing, order)| (thing.clone(), order)).collect()
     }

@@ -75,8 +75,8 @@ impl Correlator {
     }
 
     fn dimensions(&self, now: Timestamp) -> BTreeMap<RowKey, Row> {
-        let mut rows = self.scope_rows();
-        rows.extend(self.service_rows(now));
+        let (mut rows, named) = self.scope_rows();
+        rows.extend(self.service_rows(named, now));
         if self.task == FIRST {
             rows.extend(self.team_rows(now));
             let definitions = DefinitionDimension::of(&self.definitions).into_iter();
@@ -85,15 +85,10 @@ impl Correlator {
         rows.into_iter().map(|row| (row.key(), row)).collect()
     }
 
-    /// The facts that dimensions hang on.
-    fn shown(&self) -> impl Iterator<Item = Row> {
-        self.published_of(shows)
-    }
-
     /// The services of this task's homes: those that the catalog declares, and those that only facts name.
-    fn service_rows(&self, now: Timestamp) -> Vec<Row> {
+    fn service_rows(&self, named: impl Iterator<Item = ServiceName>, now: Timestamp) -> Vec<Row> {
         let mut services: BTreeSet<ServiceName> = self.catalog.services().into_iter().collect();
-        services.extend(self.shown().filter_map(|fact| service_of(&fact).cloned()));
+        services.extend(named);
         let mine = services.into_iter().filter(|service| self.holds(service));
         mine.map(|service| Row::Service(Box::new(self.service_row(service, now)))).collect()
     }
@@ -125,11 +120,11 @@ impl Correlator {
         self.catalog.teams().into_iter().map(|team| Row::Team(Box::new(row(team)))).collect()
     }
 
-    /// The scopes that this task's facts belong to.
-    fn scope_rows(&self) -> Vec<Row> {
+    /// The scopes that this task's facts belong to; and the services that these facts name, since each fact is opened once.
+    fn scope_rows(&self) -> (Vec<Row>, impl Iterator<Item = ServiceName> + use<>) {
         let mut scopes: BTreeMap<Scope, ScopeDimension> = BTreeMap::new();
         let mut sees: BTreeMap<ServiceName, bool> = BTreeMap::new();
-        for fact in self.shown() {
+        for fact in self.published_of(shows) {
             let Some((at, found)) = self.scopes_of(&fact) else { continue };
             let failure_source = service_of(&fact).is_some_and(|service| {
                 *sees.entry(service.clone()).or_insert_with(|| self.has_failure_source(service))
@@ -139,7 +134,8 @@ impl Correlator {
                 scopes.entry(scope).and_modify(|known| known.merge(&told)).or_insert(told);
             }
         }
-        scopes.into_values().map(|scope| Row::Scope(Box::new(scope))).collect()
+        let rows = scopes.into_values().map(|scope| Row::Scope(Box::new(scope))).collect();
+        (rows, sees.into_keys())
     }
 
     /// When a fact began to count, and for what.

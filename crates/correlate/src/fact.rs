@@ -304,7 +304,7 @@ impl Correlator {
     // Facts that are told whole.
 
     pub(crate) fn settle_flag(&mut self, source: &Text, id: &Text, thing: &Thing) {
-        let row = self.state.records_of(thing).next_back().and_then(|event| match &event.body {
+        let row = self.state.records.of(thing).next_back().and_then(|event| match &event.body {
             EventBody::FlagChange(body) => {
                 let alias = Text::new(format!("flag:{}", body.flag));
                 let hint = event.service.as_ref().or(event.repo.is_none().then_some(&alias));
@@ -332,7 +332,7 @@ impl Correlator {
     }
 
     pub(crate) fn settle_scan(&mut self, source: &Text, id: &Text, thing: &Thing) {
-        let row = self.state.records_of(thing).next_back().and_then(|event| match &event.body {
+        let row = self.state.records.of(thing).next_back().and_then(|event| match &event.body {
             EventBody::Scan(body) => Some(Scan {
                 source: source.clone(),
                 event_id: id.clone(),

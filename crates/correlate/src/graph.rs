@@ -46,7 +46,7 @@ impl Correlator {
     pub(crate) fn settle_push(&mut self, repo: &RepoName, source: &Text, id: &Text) {
         let thing = Thing::Push(repo.clone(), source.clone(), id.clone());
         let mut shas = BTreeSet::new();
-        for event in self.state.records_of(&thing) {
+        for event in self.state.records.of(&thing) {
             if let EventBody::Push(push) = &event.body {
                 shas.extend(chain(push).known);
             }
@@ -106,7 +106,7 @@ impl Correlator {
 
     pub(crate) fn merge_commit(&self, repo: &RepoName, sha: &Sha) -> Node {
         let thing = Thing::Commit(repo.clone(), sha.clone());
-        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).collect();
+        let records: Vec<DeliveryEvent> = self.state.records.of(&thing).collect();
         let mut node = Node { known: !records.is_empty(), ..Node::default() };
         node.drill = records.iter().any(|record| record.is_drill());
         let parents = last(&records, |event| commit(event)?.parents.clone());
@@ -143,7 +143,7 @@ impl Correlator {
         for ((source, id), ()) in self.state.pushed_in.of(&(repo.clone(), sha.clone())) {
             pushed = true;
             let thing = Thing::Push(repo.clone(), source.clone(), id.clone());
-            for event in self.state.records_of(&thing) {
+            for event in self.state.records.of(&thing) {
                 if let EventBody::Push(push) = &event.body {
                     parents.extend(chain(push).links.into_iter().filter(|(s, _)| s == sha).map(|(_, p)| p));
                 }

@@ -8,7 +8,7 @@ use crate::route::owner;
 use crate::state::Thing;
 use crate::task::Correlator;
 use model::event::EventBody;
-use model::{RepoName, Text};
+use model::{DeliveryEvent, RepoName, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Repositories that a signal names.
@@ -22,22 +22,21 @@ impl Correlator {
     }
 
     fn lost(&self, thing: &Thing) -> Option<Signal> {
-        let mut deliveries: BTreeMap<Text, bool> = BTreeMap::new();
+        let mut deliveries: BTreeMap<&Text, bool> = BTreeMap::new();
         let mut repos: BTreeSet<RepoName> = BTreeSet::new();
         let mut services = BTreeSet::new();
         let mut answer = None;
-        for event in self.state.records_of(thing) {
+        let records: Vec<DeliveryEvent> = self.state.records.of(thing).collect();
+        let (since, until) = (records.first()?.occurred_at, records.last()?.occurred_at);
+        for event in &records {
+            let EventBody::LostDelivery(body) = &event.body else { continue };
+            *deliveries.entry(&body.delivery_id).or_default() |= body.healed == Some(true);
             if let Some(repo) = &event.repo {
                 repos.insert(self.catalog.canonical_repo(repo, event.occurred_at));
-                services.insert(owner(&self.catalog, &event, None).ok());
+                services.insert(owner(&self.catalog, event, None).ok());
             }
-            let EventBody::LostDelivery(body) = event.body else { continue };
-            *deliveries.entry(body.delivery_id).or_default() |= body.healed == Some(true);
-            answer = body.answer.or(answer);
+            answer = body.answer.as_ref().or(answer);
         }
-        let mut records = self.state.records_of(thing);
-        let since = records.next()?.occurred_at;
-        let until = records.next_back().map_or(since, |event| event.occurred_at);
         let (lost, healed) = (deliveries.len(), deliveries.values().filter(|healed| **healed).count());
         let mut detail =
             format!("{lost} deliveries failed from {since} to {until}, {healed} of them were told later");

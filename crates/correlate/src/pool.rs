@@ -63,7 +63,7 @@ impl Correlator {
 
     /// Brings the links of one incident's own records, and of the corrections that target it, up to date.
     fn relink(&mut self, id: &IncidentId) {
-        let records: Vec<DeliveryEvent> = self.state.records_of(&Thing::Incident(id.clone())).collect();
+        let records: Vec<DeliveryEvent> = self.state.records.of(&Thing::Incident(id.clone())).collect();
         let stated = last(&records, |event| body(event)?.links.clone()).unwrap_or_default();
         // A correction of what nobody has told yet links nothing.
         let duplicate = self.duplicate_of(id).filter(|_| !records.is_empty());
@@ -108,7 +108,7 @@ impl Correlator {
     /// is no duplicate itself), else the smallest by (first occurred, id). `None` without any record.
     fn pool_id(&self, members: &BTreeSet<IncidentId>) -> Option<IncidentId> {
         let first = |id: &IncidentId| {
-            self.state.records_of(&Thing::Incident(id.clone())).next().map(|event| event.occurred_at)
+            self.state.records.of(&Thing::Incident(id.clone())).next().map(|event| event.occurred_at)
         };
         let smallest = members.iter().filter_map(|id| Some((first(id)?, id.clone()))).min()?.1;
         let told = members.iter().filter(|id| self.has_records(id));
@@ -120,7 +120,7 @@ impl Correlator {
     fn pool_view(&mut self, id: &IncidentId, members: &BTreeSet<IncidentId>) -> Option<IncidentView> {
         let mut pooled: Vec<(model::RecordOrder, DeliveryEvent)> = Vec::new();
         for member in members {
-            let records = self.state.records_of(&Thing::Incident(member.clone()));
+            let records = self.state.records.of(&Thing::Incident(member.clone()));
             pooled.extend(records.map(|event| (event.order(), event)));
         }
         pooled.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -207,7 +207,7 @@ impl Correlator {
     }
 
     fn has_records(&self, id: &IncidentId) -> bool {
-        self.state.records_of(&Thing::Incident(id.clone())).next().is_some()
+        self.state.records.of(&Thing::Incident(id.clone())).next().is_some()
     }
 
     /// Tells each home that an incident concerns how it stands, and each that it no longer concerns so.

@@ -81,7 +81,7 @@ impl Correlator {
 
     pub(crate) fn merge_pull(&self, repo: &RepoName, number: u64) -> Option<Pull> {
         let records: Vec<DeliveryEvent> =
-            self.state.records_of(&Thing::PullRequest(repo.clone(), number)).collect();
+            self.state.records.of(&Thing::PullRequest(repo.clone(), number)).collect();
         let merged = merge(&records).map(|mut merged| {
             // Forges fill these in before a merge, and one that was reopened was not merged after all.
             if merged.state == PullRequestState::Merged {
@@ -95,7 +95,7 @@ impl Correlator {
         });
         merged.map(|merged| {
             let merged_at = merged.merged_at;
-            let reviews = self.state.records_of(&Thing::Reviews(repo.clone(), number));
+            let reviews = self.state.records.of(&Thing::Reviews(repo.clone(), number));
             let reviews = reviews.filter_map(|event| match event.body {
                 EventBody::Review(Review { submitted_at, .. }) => Some(submitted_at),
                 _ => None,

@@ -21,7 +21,7 @@ impl Correlator {
     }
 
     fn artifact_commit(&self, artifact: &HomeKey) -> Option<model::Sha> {
-        let records = self.state.records_of(&Thing::Artifact(artifact.clone()));
+        let records = self.state.records.of(&Thing::Artifact(artifact.clone()));
         records
             .filter_map(|event| match event.body {
                 EventBody::Artifact(body) => Some(body.sha),

@@ -47,7 +47,7 @@ impl Correlator {
 
     /// The renames that were told.
     fn told_renames(&self) -> BTreeSet<Rename> {
-        self.state.records_of(&Thing::Renames).filter_map(|event| rename(&event)).collect()
+        self.state.records.of(&Thing::Renames).filter_map(|event| rename(&event)).collect()
     }
 
     /// The catalog with every rename that was told.

@@ -45,7 +45,7 @@ impl Correlator {
         let counts = |event: &DeliveryEvent| {
             config.deployments_from.as_ref().is_none_or(|sources| sources.contains(&event.source))
         };
-        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).filter(counts).collect();
+        let records: Vec<DeliveryEvent> = self.state.records.of(&thing).filter(counts).collect();
         let mut attempt = Attempt::merge(&records)?;
         let named = records.iter().rev().find_map(|event| Some((event.repo.as_ref()?, event.occurred_at)));
         attempt.repo = named.map(|(repo, at)| self.catalog.canonical_repo(repo, at));

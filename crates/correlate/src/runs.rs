@@ -50,7 +50,7 @@ impl Correlator {
 
     fn run_fact(&self, repo: &RepoName, run_id: &RunId, attempt: u32) -> Option<PipelineRun> {
         let thing = Thing::Run(repo.clone(), run_id.clone(), attempt);
-        let records: Vec<DeliveryEvent> = self.state.records_of(&thing).collect();
+        let records: Vec<DeliveryEvent> = self.state.records.of(&thing).collect();
         let state = last(&records, |event| Some(body(event)?.state))?;
         let ended = matches!(state, RunState::Passed | RunState::Failed | RunState::Cancelled);
         let started_at = last(&records, |event| body(event)?.started_at);

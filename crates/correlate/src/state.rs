@@ -13,8 +13,7 @@ use model::lookup::{DerivedGroups, DerivedLookup, Lookup};
 use model::packed::Packed;
 use model::table::{DerivedTable, Table};
 use model::{
-    DeliveryEvent, DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha,
-    Text, Timestamp,
+    DeploymentId, Environment, HomeKey, IncidentId, RepoName, RunId, Scope, ServiceName, Sha, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -407,14 +406,6 @@ model::stateful!(State {
 });
 
 impl State {
-    /// The records of a thing, in order.
-    pub fn records_of<'a>(
-        &'a self,
-        thing: &Thing,
-    ) -> impl DoubleEndedIterator<Item = DeliveryEvent> + use<'a> {
-        self.records.of(thing)
-    }
-
     /// A row as it was last published.
     pub fn row(&self, key: &RowKey) -> Option<Row> {
         self.published.get(key).map(|published| published.open().row)

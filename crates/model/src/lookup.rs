@@ -117,22 +117,13 @@ enum Group<O, V> {
 const FEW: usize = 16;
 
 impl<O: Ord, V> Group<O, V> {
-    fn get(&self, order: &O) -> Option<&V> {
+    fn row(&self, order: &O) -> Option<(&O, &V)> {
         match self {
             Self::Few(rows) => {
                 let at = rows.binary_search_by(|row| row.0.cmp(order)).ok()?;
-                rows.get(at).map(|row| &row.1)
+                rows.get(at).map(|row| (&row.0, &row.1))
             }
-            Self::Many(rows) => rows.get(order),
-        }
-    }
-    fn order(&self, order: &O) -> Option<&O> {
-        match self {
-            Self::Few(rows) => {
-                let at = rows.binary_search_by(|row| row.0.cmp(order)).ok()?;
-                rows.get(at).map(|row| &row.0)
-            }
-            Self::Many(rows) => rows.get_key_value(order).map(|row| row.0),
+            Self::Many(rows) => rows.get_key_value(order),
         }
     }
     fn get_mut(&mut self, order: &O) -> Option<&mut V> {
@@ -209,11 +200,11 @@ impl<G: Eq + Hash, O: Ord, V: PartialEq, C> PartialEq for Groups<G, O, V, C> {
 impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>> Groups<G, O, V, C> {
     /// The value of a key.
     pub fn get(&self, (group, order): &(G, O)) -> Option<&V> {
-        self.groups.get(group)?.get(order)
+        Some(self.groups.get(group)?.row(order)?.1)
     }
     /// The order under which a key lies: it may hold more than what it is compared by.
     pub fn order(&self, (group, order): &(G, O)) -> Option<&O> {
-        self.groups.get(group)?.order(order)
+        Some(self.groups.get(group)?.row(order)?.0)
     }
     /// The rows of a group, in order; both ends can be walked from.
     pub fn of<'a>(
@@ -298,7 +289,7 @@ impl<G: Ord + Hash + Clone, O: Ord + Clone, V: PartialEq, C: Changes<(G, O), V>>
 impl<G: Ord + Hash, O: Ord, V: PartialEq> Groups<G, O, V> {
     /// Ends the transaction, as [`Table::commit`](crate::table::Table::commit).
     pub fn commit(&mut self, change: impl FnMut(&(G, O), Option<&V>, Option<&V>)) {
-        self.changes.commit(|(group, order)| self.groups.get(group)?.get(order), change);
+        self.changes.commit(|(group, order)| Some(self.groups.get(group)?.row(order)?.1), change);
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{assert_same, engine_is_there, ok, streamgauge, tables};
+use common::{assert_same, engine_is_there, git, ok, streamgauge, tables};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -290,16 +290,7 @@ fn a_mirror_and_an_import_of_the_same_repository_are_one() {
     let folder = tempfile::tempdir().unwrap();
     let origin = folder.path().join("origin");
     std::fs::create_dir(&origin).unwrap();
-    let git = |arguments: &[&str]| {
-        let output = std::process::Command::new("git")
-            .current_dir(&origin)
-            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"])
-            .args(arguments)
-            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
+    let git = |arguments: &[&str]| git(&origin, arguments);
     git(&["init", "-q", "-b", "main"]);
     git(&["commit", "-q", "--allow-empty", "-m", "One"]);
     git(&["commit", "-q", "--allow-empty", "-m", "Two"]);

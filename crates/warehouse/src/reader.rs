@@ -1,7 +1,7 @@
 //! The queries of the command line.
 
 use crate::error::{Answer, Result};
-use clickhouse::{Client, Compression};
+use clickhouse::Client;
 use model::metric::{Metric, MetricKind, Window};
 use model::{Scope, Text, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -173,9 +173,7 @@ impl Reader {
     /// # Errors
     /// [`crate::Error::Query`] for what cannot be sent; the server's own errors come with the first chunk.
     pub fn raw(&self, sql: &str, format: &str) -> Result<RawBytes> {
-        // The engine in process was seen to end a stream of LZ4 that it never began where no row came; the client refuses that.
-        let client = self.client.clone().with_compression(Compression::None);
-        Ok(client.query_raw(sql).fetch_bytes(format)?)
+        Ok(self.client.query_raw(sql).fetch_bytes(format)?)
     }
 }
 

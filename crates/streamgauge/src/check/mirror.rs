@@ -15,9 +15,6 @@ const ALL_WITHIN: Duration = Duration::from_secs(120);
 /// How many are asked at once.
 const AT_ONCE: usize = 8;
 
-/// What became of one: `None` where the time did not reach.
-type Reached = Option<anyhow::Result<usize>>;
-
 /// Asks for the branches of every repository.
 pub fn check(settings: &Settings, findings: &mut Findings) {
     let Some(mirrors) = &settings.mirrors else { return };
@@ -30,7 +27,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     let mut late = 0;
     for (place, (group, settings, remote)) in remotes.iter().enumerate() {
         let what = format!("mirror {}", remote.name);
-        match reached.get(&place).and_then(Option::as_ref) {
+        match reached.get(&place) {
             Some(Ok(0)) => findings.ok(what, "git reaches it; it has no branch yet"),
             Some(Ok(1)) => findings.ok(what, "git reaches it: 1 branch"),
             Some(Ok(branches)) => findings.ok(what, format!("git reaches it: {branches} branches")),
@@ -47,7 +44,8 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-fn ask(remotes: &[(&str, &Group, &Remote)]) -> BTreeMap<usize, Reached> {
+/// How many branches each has, by its place; those that the time did not reach are not there.
+fn ask(remotes: &[(&str, &Group, &Remote)]) -> BTreeMap<usize, anyhow::Result<usize>> {
     let (queue, reached) = (Mutex::new(remotes.iter().enumerate()), Mutex::new(BTreeMap::new()));
     let until = Instant::now() + ALL_WITHIN;
     std::thread::scope(|scope| {
@@ -55,12 +53,11 @@ fn ask(remotes: &[(&str, &Group, &Remote)]) -> BTreeMap<usize, Reached> {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some((place, (_, group, remote))) = next else { return };
-                    let left = until.saturating_duration_since(Instant::now());
-                    let branches = (!left.is_zero()).then(|| {
-                        let git = Git::new(group, &remote.address, Arc::default())?;
-                        git.branches(&remote.address, WITHIN)
-                    });
+                    let Some((place, (_, group, remote))) = next.filter(|_| Instant::now() < until) else {
+                        return;
+                    };
+                    let git = Git::new(group, &remote.address, Arc::default());
+                    let branches = git.and_then(|git| git.branches(&remote.address, WITHIN));
                     reached.lock().unwrap_or_else(PoisonError::into_inner).insert(place, branches);
                 }
             });

@@ -33,6 +33,18 @@ pub fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&ok(folder, &[arguments, &["--format", "json"]].concat())).unwrap()
 }
 
+/// Runs git as nobody in particular, with nobody's settings; it must end well.
+pub fn git(folder: &Path, arguments: &[&str]) {
+    let output = std::process::Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The query of a table's rows, revisions aside, in the order of their columns.
 pub fn rows_of(table: &str) -> String {
     format!("SELECT * EXCEPT (rev, computed_at) FROM {table} ORDER BY ALL FORMAT TSV")

@@ -1,10 +1,9 @@
 //! `check` of what is asked on our own account: mirrored repositories, and vendors' APIs.
 
-use crate::common::{run, streamgauge};
+use crate::common::{git, run, streamgauge};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SECRET: &str = "t0psecret";
@@ -57,17 +56,6 @@ fn says(text: &str, lines: &[&str]) {
     for line in lines {
         assert!(text.lines().any(|told| told.contains(line)), "{text}\ndoes not say\n{line}");
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
