@@ -11,7 +11,7 @@ use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use ::catalog::Catalog;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -88,7 +88,7 @@ impl Follower {
         let mut list = TopicPartitionList::new();
         let refused = |error: KafkaError| Error::Catalog(error.to_string());
         list.add_partition_offset(&settings.topics.catalog, 0, client::FROM_THE_FIRST).map_err(refused)?;
-        consumer.assign(&list).map_err(refused)?;
+        client::assign(&consumer, &list).map_err(refused)?;
         let mut newest = Revision::read(&read, -1, "", "")?;
         let deadline = Instant::now() + FIRST_READING;
         loop {

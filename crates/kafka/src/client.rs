@@ -3,7 +3,9 @@
 use crate::settings::KafkaSettings;
 use crate::topics::{LARGE_RECORD_BYTES, Stage};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::{ClientConfig, Offset};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// Most kilobytes that one consumer fetches ahead.
 const FETCHED_KILOBYTES: u32 = 32 * 1024;
@@ -107,4 +109,31 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
         .set("transaction.timeout.ms", timeout_ms.to_string())
         .set("message.timeout.ms", (timeout_ms * 2 / 3).to_string());
     config
+}
+
+/// Gives a consumer other partitions to read, and waits until those before them were told to stop.
+///
+/// librdkafka tells a partition to stop each time it is let go, and aborts the process at the second answer (its issue
+/// 5573) where one was let go twice before the first. Its main thread takes everything in order, so that a question
+/// asked in between lets the first answer in.
+///
+/// # Errors
+/// What librdkafka refuses.
+#[allow(clippy::disallowed_methods, reason = "the one place that waits")]
+pub fn assign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &TopicPartitionList,
+) -> KafkaResult<()> {
+    consumer.assign(partitions)?;
+    consumer.assignment().map(drop)
+}
+
+/// Takes all partitions from a consumer, and waits as [`assign`] does.
+///
+/// # Errors
+/// What librdkafka refuses.
+#[allow(clippy::disallowed_methods, reason = "the one place that waits")]
+pub fn unassign<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> KafkaResult<()> {
+    consumer.unassign()?;
+    consumer.assignment().map(drop)
 }

@@ -123,7 +123,7 @@ impl DeadLetters {
                 .offsets_for_times(list, ANSWER_WITHIN)
                 .map_err(|error| unread(topic, &error))?;
         }
-        self.consumer.assign(&list).map_err(|error| unread(topic, &error))?;
+        client::assign(&self.consumer, &list).map_err(|error| unread(topic, &error))?;
         let mut left = partitions;
         let mut heard = Instant::now();
         while left > 0 {
@@ -143,7 +143,7 @@ impl DeadLetters {
                 Some(Err(_)) | None => {}
             }
         }
-        let _ = self.consumer.unassign();
+        let _ = client::unassign(&self.consumer);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl DeadLetters {
         }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset))
-            .and_then(|()| self.consumer.assign(&list))
+            .and_then(|()| client::assign(&self.consumer, &list))
             .map_err(|error| unread(topic, &error))?;
         let heard = Instant::now();
         let found = loop {
@@ -320,7 +320,7 @@ impl DeadLetters {
                 Some(Err(_)) | None => {}
             }
         };
-        let _ = self.consumer.unassign();
+        let _ = client::unassign(&self.consumer);
         Ok(found)
     }
 }

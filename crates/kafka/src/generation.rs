@@ -129,7 +129,7 @@ fn holds_records(
 ) -> Result<bool, Error> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(from))
-        .and_then(|()| consumer.assign(&list))
+        .and_then(|()| client::assign(consumer, &list))
         .map_err(|error| unread(topic, &error))?;
     let asked = Instant::now();
     loop {

@@ -109,7 +109,7 @@ impl ConsumerContext for MemberContext {
         let moved = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 // Nothing is read before the tasks are restored.
-                if let Err(error) = consumer.assign(&TopicPartitionList::new()) {
+                if let Err(error) = client::assign(consumer, &TopicPartitionList::new()) {
                     tracing::error!(stage = %self.stats.stage, %error, "assignment");
                 }
                 let partitions =
@@ -118,7 +118,7 @@ impl ConsumerContext for MemberContext {
             }
             _ => {
                 let moved = if consumer.assignment_lost() { Moved::Lost } else { Moved::Revoked };
-                if let Err(error) = consumer.unassign() {
+                if let Err(error) = client::unassign(consumer) {
                     tracing::error!(stage = %self.stats.stage, %error, "revocation");
                 }
                 moved
@@ -248,7 +248,7 @@ impl GroupMember for Member {
             list.add_partition_offset(&position.topic, position.partition, offset)
                 .map_err(|error| Error::Consume(error.to_string()))?;
         }
-        self.consumer.assign(&list).map_err(|error| Error::Consume(error.to_string()))?;
+        client::assign(&self.consumer, &list).map_err(|error| Error::Consume(error.to_string()))?;
         let reading = positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
         self.consumer.context().reads(Some(reading));
         Ok(())

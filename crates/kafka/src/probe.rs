@@ -185,7 +185,7 @@ impl Probe {
                 return false;
             }
         }
-        if self.consumer.assign(&list).is_err() {
+        if client::assign(&self.consumer, &list).is_err() {
             return false;
         }
         let deadline = Instant::now() + WITHIN;
@@ -197,7 +197,7 @@ impl Probe {
                 Some(_) | None => {}
             }
         }
-        let _ = self.consumer.unassign();
+        let _ = client::unassign(&self.consumer);
         left == 0
     }
 
@@ -226,7 +226,7 @@ impl Probe {
             Refusal::new(format!("topic {topic} cannot be read ({error})"), "see the brokers' logs")
         };
         list.add_partition_offset(topic, 0, Offset::End).map_err(|error| other(&error))?;
-        self.consumer.assign(&list).map_err(|error| other(&error))?;
+        client::assign(&self.consumer, &list).map_err(|error| other(&error))?;
         let deadline = Instant::now() + WITHIN;
         let read = loop {
             match self.consumer.poll(Duration::from_millis(100)) {
@@ -239,7 +239,7 @@ impl Probe {
                 None => break Err(other(&"no answer")),
             }
         };
-        let _ = self.consumer.unassign();
+        let _ = client::unassign(&self.consumer);
         read
     }
 
@@ -366,7 +366,7 @@ impl Probe {
     fn last_checkpoint(&self, changelog: &str, from: i64) -> Result<Option<Checkpoint>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(changelog, 0, Offset::Offset(from))?;
-        self.consumer.assign(&list)?;
+        client::assign(&self.consumer, &list)?;
         let mut found = None;
         let mut heard = Instant::now();
         let ended = loop {
@@ -385,7 +385,7 @@ impl Probe {
                 Some(Err(_)) | None => {}
             }
         };
-        let _ = self.consumer.unassign();
+        let _ = client::unassign(&self.consumer);
         ended.map(|()| found)
     }
 }

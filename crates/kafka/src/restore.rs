@@ -422,7 +422,7 @@ pub fn read(
     let begin = if from > 0 { Offset::Offset(from) } else { client::FROM_THE_FIRST };
     list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), begin)
         .map_err(|error| stuck(error.to_string()))?;
-    consumer.assign(&list).map_err(|error| stuck(error.to_string()))?;
+    client::assign(&consumer, &list).map_err(|error| stuck(error.to_string()))?;
     let mut heard = Instant::now();
     let mut last = "nothing".to_owned();
     let mut all_down = false;

@@ -11,7 +11,7 @@ use crate::run::{tasks, wait};
 use crate::settings::KafkaSettings;
 use model::Timestamp;
 use model::table::ChangelogEntry;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -114,7 +114,7 @@ impl<'a> Standby<'a> {
             let offset = Offset::Offset(followed.next);
             list.add_partition_offset(topic, partition, offset).map_err(failed)?;
         }
-        self.consumer.assign(&list).map_err(failed)
+        client::assign(&self.consumer, &list).map_err(failed)
     }
 
     fn take(followed: &mut BTreeMap<(String, u32), Followed>, message: &BorrowedMessage<'_>) {

@@ -91,6 +91,7 @@ impl rdkafka::producer::ProducerContext for Deliveries {
 }
 
 /// The first records of a topic's only partition.
+#[allow(clippy::disallowed_methods, reason = "it is assigned once")]
 fn consume(config: &ClientConfig, topic: &str, count: usize) -> KafkaResult<Vec<(String, Vec<u8>)>> {
     let mut config = config.clone();
     config.set("group.id", GROUP).set("isolation.level", "read_committed");

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Hands every committed record of a topic to `each`. `reader` is a client that reads committed records.
+#[allow(clippy::disallowed_methods, reason = "it is assigned once")]
 pub fn read_all(mut reader: ClientConfig, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
     reader.set("enable.partition.eof", "true");
     let consumer: BaseConsumer = reader.create().unwrap();
