@@ -111,11 +111,12 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
     config
 }
 
-/// Gives a consumer other partitions to read, and waits until those before them were told to stop.
+/// Gives a consumer other partitions to read, once those before them were told to stop.
 ///
 /// librdkafka tells a partition to stop each time it is let go, and aborts the process at the second answer (its issue
 /// 5573) where one was let go twice before the first. Its main thread takes everything in order, so that a question
-/// asked in between lets the first answer in.
+/// asked before lets that answer in. Before, and not after: a member that leaves is gone once it has let go, and then
+/// a question is never answered.
 ///
 /// # Errors
 /// What librdkafka refuses.
@@ -124,16 +125,16 @@ pub fn assign<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,
 ) -> KafkaResult<()> {
-    consumer.assign(partitions)?;
-    consumer.assignment().map(drop)
+    consumer.assignment()?;
+    consumer.assign(partitions)
 }
 
-/// Takes all partitions from a consumer, and waits as [`assign`] does.
+/// Takes all partitions from a consumer, as [`assign`] does.
 ///
 /// # Errors
 /// What librdkafka refuses.
 #[allow(clippy::disallowed_methods, reason = "the one place that waits")]
 pub fn unassign<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> KafkaResult<()> {
-    consumer.unassign()?;
-    consumer.assignment().map(drop)
+    consumer.assignment()?;
+    consumer.unassign()
 }

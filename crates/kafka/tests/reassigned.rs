@@ -4,9 +4,14 @@
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use streamgauge_kafka::admin::Admin;
-use streamgauge_kafka::{KafkaSettings, Stage, client};
+use streamgauge_kafka::member::{Member, Moved};
+use streamgauge_kafka::outside::GroupMember;
+use streamgauge_kafka::session::Position;
+use streamgauge_kafka::{KafkaSettings, Stage, StageStats, client};
 use test_broker::{Cluster, Settings, is_available};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,5 +51,42 @@ fn partitions_may_be_assigned_again_before_they_were_let_go() {
         client::assign(&member, &all).unwrap();
         client::assign(&member, &TopicPartitionList::new()).unwrap();
         client::unassign(&member).unwrap();
+    }
+}
+
+/// A member that leaves is told of it by its group while it ends, and lets its partitions go then: whatever is asked of
+/// librdkafka after that is not answered any more.
+#[test]
+fn a_member_that_leaves_ends() {
+    if !is_available() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
+    let mut settings = KafkaSettings::new(cluster.bootstrap(), "leaves.", "test");
+    // Such a member asks nobody before it is gone.
+    settings.static_membership = true;
+    let specs = settings.topics.specs(3, []);
+    Admin::new(&settings).unwrap().create(&specs.iter().collect::<Vec<_>>(), 1).unwrap();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for round in 0..40 {
+            let stats = Arc::new(StageStats::new(Stage::Correlate));
+            let member = Member::join(&settings, &[settings.topics.events.as_str()], &stats).unwrap();
+            let moved = loop {
+                assert!(member.poll(Duration::from_millis(10)).unwrap().is_none());
+                if let Some(moved) = member.moved() {
+                    break moved;
+                }
+            };
+            let Moved::Assigned(partitions) = moved else { panic!("{moved:?}") };
+            let position = |(topic, partition)| Position { topic, partition, offset: 0 };
+            member.assign(&partitions.into_iter().map(position).collect::<Vec<_>>()).unwrap();
+            drop(member);
+            tell.send(round).unwrap();
+        }
+    });
+    for round in 0..40 {
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(round), "the member of this round does not end");
     }
 }
