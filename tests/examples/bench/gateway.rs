@@ -3,6 +3,7 @@
 //!
 //! Everything shares the machine's cores: the broker, the gateway, and who sends.
 
+use crate::kafka::cpu;
 use crate::median;
 use ::gateway::verify::{Way, scheme};
 use ::gateway::{Acknowledge, Gateway, GatewaySettings, Hook, Pages, Proof, RawLog};
@@ -74,20 +75,27 @@ pub fn measure() -> Option<Value> {
     let log = Arc::new(TopicLog(AcknowledgedSender::new(&settings).unwrap()));
     let pages = Pages { metrics: Arc::new(|_| String::new()), metrics_type: "text/plain" };
 
+    let broker = cluster.process(1).expect("a broker").to_string();
     let (mut bare, mut taken) = (Vec::new(), Vec::new());
+    let (mut bare_spent, mut spent) = (Vec::new(), Vec::new());
     let mut paced = Vec::new();
     for round in 0..ROUNDS {
         eprintln!("measuring: the gateway, round {} of {ROUNDS}", round + 1);
+        let before = Spent::until_now(&broker);
         bare.push(bare_producer(&settings, &records));
+        bare_spent.push(before.since(&broker, records.len()));
         // Deliveries are known by the round before: each round has a gateway of its own.
         let gateway = runtime.block_on(Gateway::start(&hooks, log.clone(), pages.clone())).unwrap();
+        let before = Spent::until_now(&broker);
         taken.push(as_fast_as_possible(gateway.address(), &requests));
+        spent.push(before.since(&broker, requests.len()));
         runtime.block_on(gateway.stop());
         let gateway = runtime.block_on(Gateway::start(&hooks, log.clone(), pages.clone())).unwrap();
         paced.push(by_the_clock(gateway.address(), &requests, taken[round] / 2.0));
         runtime.block_on(gateway.stop());
     }
     let (bare, taken) = (median(bare), median(taken));
+    let (bare_spent, spent) = (Spent::median(&bare_spent), Spent::median(&spent));
     let p99 = median(paced.iter().map(|latencies| percentile(latencies, 0.99)).collect());
     let p50 = median(paced.iter().map(|latencies| percentile(latencies, 0.5)).collect());
     Some(json!({
@@ -96,11 +104,22 @@ pub fn measure() -> Option<Value> {
                 "Gateway: {} signed GitHub deliveries of {bytes} bytes, scrubbed, acks=all (medians of {ROUNDS})",
                 records.len()
             ),
-            "columns": ["run", "per second", "of bare", "p50 ms", "p99 ms"],
+            "columns": [
+                "run", "per second", "of bare", "clients µs each", "process µs each", "broker µs each", "p50 ms", "p99 ms",
+            ],
             "rows": [
-                ["bare producer", bare.round() as u64, 1, null, null],
-                ["gateway", taken.round() as u64, taken / bare, null, null],
-                ["gateway at half of that", (taken / 2.0).round() as u64, taken / bare / 2.0, p50, p99],
+                [
+                    "bare producer", bare.round() as u64, 1, null, bare_spent.clients + bare_spent.process,
+                    bare_spent.broker, null, null,
+                ],
+                [
+                    "gateway", taken.round() as u64, taken / bare, spent.clients, spent.process, spent.broker,
+                    null, null,
+                ],
+                [
+                    "gateway at half of that", (taken / 2.0).round() as u64, taken / bare / 2.0, null, null,
+                    null, p50, p99,
+                ],
             ],
         }],
         "limits": [
@@ -108,6 +127,39 @@ pub fn measure() -> Option<Value> {
             {"name": "gateway: p99 at half, ms", "value": p99, "limit": 50.0},
         ],
     }))
+}
+
+/// Processor time: of the thread that all clients share, of the rest of this process, and of the broker.
+struct Spent {
+    clients: f64,
+    process: f64,
+    broker: f64,
+}
+
+impl Spent {
+    /// Seconds so far.
+    fn until_now(broker: &str) -> Self {
+        let clients = cpu(&format!("self/task/{}", std::process::id()));
+        Self { clients, process: cpu("self") - clients, broker: cpu(broker) }
+    }
+    /// Microseconds of each delivery.
+    fn since(&self, broker: &str, deliveries: usize) -> Self {
+        let now = Self::until_now(broker);
+        let each = |now: f64, then: f64| (now - then) / deliveries as f64 * 1e6;
+        Self {
+            clients: each(now.clients, self.clients),
+            process: each(now.process, self.process),
+            broker: each(now.broker, self.broker),
+        }
+    }
+    fn median(rounds: &[Self]) -> Self {
+        let of = |part: fn(&Self) -> f64| median(rounds.iter().map(part).collect());
+        Self {
+            clients: of(|spent| spent.clients),
+            process: of(|spent| spent.process),
+            broker: of(|spent| spent.broker),
+        }
+    }
 }
 
 /// A delivery as GitHub sends it.

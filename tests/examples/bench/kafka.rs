@@ -304,8 +304,8 @@ impl Drop for Bench {
     }
 }
 
-/// Seconds of processor time of a process.
-fn cpu(process: &str) -> f64 {
+/// Seconds of processor time of a process, or of a thread of one.
+pub(super) fn cpu(process: &str) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);

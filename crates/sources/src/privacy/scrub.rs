@@ -1,6 +1,6 @@
 //! Copies JSON while it reads it, without what its source's list takes out.
 
-use super::table::{Action, Personal};
+use super::table::{Action, Rules};
 use super::{BOT, HUMAN, text};
 use model::base64;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -11,11 +11,11 @@ use std::fmt;
 const MOST_NESTED: u8 = 2;
 
 /// Scrubs a document.
-pub(super) fn document(json: &[u8], rules: &Personal) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn document(json: &[u8], rules: &Rules) -> Result<Vec<u8>, serde_json::Error> {
     nested(json, rules, 0)
 }
 
-fn nested(json: &[u8], rules: &Personal, depth: u8) -> Result<Vec<u8>, serde_json::Error> {
+fn nested(json: &[u8], rules: &Rules, depth: u8) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::with_capacity(json.len());
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let scrub = Scrub { out: &mut out, rules, action: Action::Copy, key: "", depth };
@@ -27,7 +27,7 @@ fn nested(json: &[u8], rules: &Personal, depth: u8) -> Result<Vec<u8>, serde_jso
 /// One value.
 struct Scrub<'a> {
     out: &'a mut Vec<u8>,
-    rules: &'a Personal,
+    rules: &'a Rules,
     action: Action,
     /// The key that the value lies under; of a list's elements that of the list.
     key: &'a str,

@@ -1,6 +1,9 @@
 //! Which fields say something of people: some for every source, and a row for each source.
 
 use super::text;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// What a source's payloads say of people, beside `PEOPLE`, `PROSE` and `KEPT`.
 ///
@@ -214,41 +217,75 @@ const OPAQUE: &[&str] = &[
     "vote",
 ];
 
-impl Personal {
+/// What the table says of a source's keys. Every key of every delivery is looked up, so it is made once.
+pub(super) struct Rules {
+    /// The word that the source reads like a name.
+    pub(super) word: fn(&str) -> &'static str,
+    /// Those that a key may be named by, the first that counts first. The hash's seed may be known: keys that come in
+    /// are looked up and never put in.
+    by_key: HashMap<&'static str, Vec<Named>, FixedState>,
+}
+
+/// A key as the table names it.
+struct Named {
+    /// The key of what it must lie in; `None`: of anything.
+    parent: Option<&'static str>,
+    action: Action,
+}
+
+impl Rules {
+    fn of(row: &Personal) -> Self {
+        let mut rules = Self { word: row.word, by_key: HashMap::default() };
+        rules.name(row.kept, Action::Copy);
+        rules.name(row.people, Action::Person);
+        rules.name(PEOPLE, Action::Person);
+        rules.name(row.prose, Action::Prose);
+        rules.name(PROSE, Action::Prose);
+        match row.source {
+            "buildkite" => rules.name(&["buildkite:git:commit"], Action::Line),
+            "aws" => rules.name(&["Message"], Action::Json),
+            _ => {}
+        }
+        // As Google Pub/Sub pushes it.
+        rules.name(&["message.data", "data_base64"], Action::Base64);
+        rules.name(&["data"], Action::Json);
+        rules
+    }
+
+    fn name(&mut self, names: &[&'static str], action: Action) {
+        for name in names {
+            self.by_key.entry(name).or_default().push(Named { parent: None, action });
+            for (at, _) in name.match_indices('.') {
+                let (Some(parent), Some(key)) = (name.get(..at), name.get(at + 1..)) else { continue };
+                self.by_key.entry(key).or_default().push(Named { parent: Some(parent), action });
+            }
+        }
+    }
+
     /// What is done with the value under `key` in what lies under `parent`.
     pub(super) fn action(&self, around: Action, parent: &str, key: &str) -> Action {
         match around {
             Action::Person if OPAQUE.contains(&key) => Action::Opaque,
             Action::Person | Action::Opaque => Action::Person,
-            _ if self.kept.iter().any(|named| names(named, parent, key)) => Action::Copy,
-            _ if self.people.iter().any(|named| names(named, parent, key)) => Action::Person,
-            _ if PEOPLE.binary_search(&key).is_ok() => Action::Person,
-            _ if self.prose.iter().any(|named| names(named, parent, key)) => Action::Prose,
-            _ if PROSE.binary_search(&key).is_ok() => Action::Prose,
-            _ => match (self.source, key) {
-                ("buildkite", "buildkite:git:commit") => Action::Line,
-                // As Google Pub/Sub pushes it.
-                (_, "data") if parent == "message" => Action::Base64,
-                ("aws", "Message") | (_, "data") => Action::Json,
-                (_, "data_base64") => Action::Base64,
-                _ => Action::Copy,
-            },
+            _ => {
+                let named = self.by_key.get(key).into_iter().flatten();
+                let mut here = named.filter(|named| named.parent.is_none_or(|of| of == parent));
+                here.next().map_or(Action::Copy, |named| named.action)
+            }
         }
     }
 }
 
-/// Whether a name of the table is this key's.
-fn names(name: &str, parent: &str, key: &str) -> bool {
-    match name.strip_suffix(key) {
-        Some("") => true,
-        Some(before) => before.strip_suffix('.') == Some(parent),
-        None => false,
-    }
-}
+/// What the table says of each source.
+static RULES: LazyLock<HashMap<&str, Rules>> =
+    LazyLock::new(|| PERSONAL.iter().map(|row| (row.source, Rules::of(row))).collect());
 
-/// The row of a source; of one that has none, that of `canonical`, with the fields of every source.
-pub(super) fn of(source: &str) -> &'static Personal {
-    PERSONAL.iter().find(|row| row.source == source).unwrap_or(&NONE)
+/// What it says of a source that has no row: the fields of every source.
+static OTHER: LazyLock<Rules> = LazyLock::new(|| Rules::of(&NONE));
+
+/// What the table says of a source's keys; of one without a row, what it says of every source.
+pub(super) fn of(source: &str) -> &'static Rules {
+    RULES.get(source).unwrap_or_else(|| &OTHER)
 }
 
 const NONE: Personal = Personal { source: "", people: &[], prose: &[], kept: &[], word: text::by_words };
@@ -324,5 +361,21 @@ mod tests {
         let sources: Vec<&str> = crate::SOURCES.iter().map(|source| source.name).collect();
         assert_eq!(rows, sources);
         assert!(PEOPLE.is_sorted() && PROSE.is_sorted());
+    }
+
+    #[test]
+    fn a_name_with_its_parent_counts_there_alone_and_what_is_kept_counts_first() {
+        let github = of("github");
+        let under = |parent: &str, key: &str| github.action(Action::Copy, parent, key);
+        assert_eq!(under("organization", "login"), Action::Copy);
+        assert_eq!(under("sender", "login"), Action::Person);
+        assert_eq!(under("head", "label"), Action::Person);
+        assert_eq!(under("anything", "label"), Action::Copy);
+        // As a vendor writes it that has the path for a key.
+        assert_eq!(under("anything", "head.label"), Action::Person);
+        assert_eq!((under("message", "data"), under("", "data")), (Action::Base64, Action::Json));
+        assert_eq!(of("aws").action(Action::Copy, "", "Message"), Action::Json);
+        assert_eq!(of("no such source").action(Action::Copy, "", "Message"), Action::Copy);
+        assert_eq!(github.action(Action::Person, "sender", "id"), Action::Opaque);
     }
 }

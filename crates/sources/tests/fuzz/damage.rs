@@ -39,6 +39,22 @@ const VALUES: [&str; 22] = [
     "{\"\":{\"a\":[null]}}",
 ];
 
+/// What is looked for in texts, to be found very often.
+const SIGNS: [&str; 12] = [
+    "@",
+    "%40",
+    "%",
+    "a@",
+    "a@b.co ",
+    "a@b.co:",
+    "://",
+    "https://a:b@",
+    "<a@b.co>",
+    "This reverts commit ",
+    "pagerduty.com/incidents/",
+    "\n",
+];
+
 /// The case of a number: one of the source's deliveries, damaged in one to four places.
 pub fn damaged(source: &str, number: u64, seeds: &[Seed]) -> Case {
     let mut dice = Dice::of(source, number);
@@ -209,12 +225,16 @@ impl Dice {
 
     /// A text that is long, odd, or nearly one that is read.
     fn text(&mut self) -> String {
-        match self.below(6) {
+        match self.below(7) {
             0 => "a".repeat(self.below(200_000)),
             1 => "/".repeat(1 + self.below(5_000)),
             2 => "%25:@=#?&\u{0}é\u{202e}\n\t\"\\".repeat(1 + self.below(50)),
             3 => "deploy production staging hotfix revert service:x ".repeat(1 + self.below(3_000)),
             4 => "https://user:secret@host:99999999/a/b.git?x#y".to_owned(),
+            5 => {
+                let sign = SIGNS[self.below(SIGNS.len())];
+                sign.repeat(1 + self.below(400_000 / sign.len()))
+            }
             _ => (0..self.below(64)).filter_map(|_| char::from_u32(self.next() as u32 % 0x11_0000)).collect(),
         }
     }
