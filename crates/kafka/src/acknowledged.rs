@@ -98,10 +98,7 @@ impl AcknowledgedSender {
     /// [`Error::Client`].
     pub fn new(settings: &KafkaSettings) -> Result<Self, Error> {
         let mut config = client::producer(settings);
-        config
-            .set("message.timeout.ms", DELIVERED_WITHIN.as_millis().to_string())
-            // As for transactions: of a pause of 2 ms librdkafka's thread spins through half.
-            .set("linger.ms", "5");
+        config.set("message.timeout.ms", DELIVERED_WITHIN.as_millis().to_string());
         let producer: Arc<BaseProducer<Deliveries>> = Arc::new(
             config
                 .create_with_context(Deliveries::default())

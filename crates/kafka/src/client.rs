@@ -86,7 +86,9 @@ pub fn producer(settings: &KafkaSettings) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
-        .set("linger.ms", "2")
+        // In the last millisecond of each pause librdkafka's thread spins, and with pauses of 2 ms that is half of it; every
+        // transaction waits for its last pause.
+        .set("linger.ms", "5")
         .set("batch.size", "1000000")
         .set("message.max.bytes", LARGE_RECORD_BYTES.to_string())
         .set("queue.buffering.max.kbytes", PRODUCED_KILOBYTES.to_string())
@@ -100,9 +102,6 @@ pub fn transactional(settings: &KafkaSettings, transactional_id: &str) -> Client
     let mut config = producer(settings);
     config
         .set("transactional.id", transactional_id)
-        // In the last millisecond of each pause librdkafka's thread spins, and with pauses of 2 ms that is half of it;
-        // every transaction waits for its last pause.
-        .set("linger.ms", "5")
         // Whether the end of a transaction was sent again is said in these lines only; see `contact.rs`.
         .set("debug", "eos")
         .set_log_level(RDKafkaLogLevel::Debug)

@@ -1,40 +1,35 @@
 //! Partitions that are let go faster than librdkafka's own threads can follow, on the real broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod common;
+
+use common::broker;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-use streamgauge_kafka::admin::Admin;
 use streamgauge_kafka::member::{Member, Moved};
 use streamgauge_kafka::outside::GroupMember;
 use streamgauge_kafka::session::Position;
 use streamgauge_kafka::{KafkaSettings, Stage, StageStats, client};
-use test_broker::{Cluster, Settings, is_available};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// librdkafka 2.12.1 aborts the process at the first of these that comes too soon, unless each waits for the one before.
 #[test]
 fn partitions_may_be_assigned_again_before_they_were_let_go() {
-    if !is_available() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
-    let settings = KafkaSettings::new(cluster.bootstrap(), "again.", "test");
-    let specs = settings.topics.specs(3, []);
-    Admin::new(&settings).unwrap().create(&specs.iter().collect::<Vec<_>>(), 1).unwrap();
+    let Some(broker) = broker("again.", 3) else { return };
+    let settings = &broker.settings;
     let events = &settings.topics.events;
-    let producer: BaseProducer = client::producer(&settings).create().unwrap();
+    let producer: BaseProducer = client::producer(settings).create().unwrap();
     for partition in 0..3 {
         producer.send(BaseRecord::<(), str>::to(events).partition(partition).payload("one")).unwrap();
     }
     producer.flush(PATIENCE).unwrap();
 
-    let member: BaseConsumer = client::member(&settings, Stage::Correlate).create().unwrap();
+    let member: BaseConsumer = client::member(settings, Stage::Correlate).create().unwrap();
     let mut all = TopicPartitionList::new();
     for partition in 0..3 {
         all.add_partition_offset(events, partition, Offset::Offset(0)).unwrap();
@@ -58,16 +53,9 @@ fn partitions_may_be_assigned_again_before_they_were_let_go() {
 /// librdkafka after that is not answered any more.
 #[test]
 fn a_member_that_leaves_ends() {
-    if !is_available() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(&folder.path().join("kafka"), &Settings::plain(1)).unwrap();
-    let mut settings = KafkaSettings::new(cluster.bootstrap(), "leaves.", "test");
+    let Some(broker) = broker("leaves.", 3) else { return };
     // Such a member asks nobody before it is gone.
-    settings.static_membership = true;
-    let specs = settings.topics.specs(3, []);
-    Admin::new(&settings).unwrap().create(&specs.iter().collect::<Vec<_>>(), 1).unwrap();
+    let settings = KafkaSettings { static_membership: true, ..broker.settings.clone() };
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for round in 0..40 {

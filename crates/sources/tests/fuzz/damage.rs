@@ -233,7 +233,7 @@ impl Dice {
             4 => "https://user:secret@host:99999999/a/b.git?x#y".to_owned(),
             5 => {
                 let sign = SIGNS[self.below(SIGNS.len())];
-                sign.repeat(1 + self.below(400_000 / sign.len()))
+                sign.repeat(1 + self.below(200_000 / sign.len()))
             }
             _ => (0..self.below(64)).filter_map(|_| char::from_u32(self.next() as u32 % 0x11_0000)).collect(),
         }
