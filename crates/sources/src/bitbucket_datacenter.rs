@@ -144,12 +144,20 @@ fn maybe_date(node: &Node<'_>, path: &str) -> Result<Option<Timestamp>, Refusal>
     if is_text { node.maybe_time(path) } else { node.maybe_unix_millis(path) }
 }
 
+/// What the branches of a push have in common: the commit that the last of them ends in.
+#[derive(Default)]
+struct Heads {
+    /// Branches that end in one commit tell it once: with its parents, and as one that conducts.
+    told: BTreeSet<(Sha, bool)>,
+    /// What it stands upon, read once for all branches.
+    parents: Option<BTreeSet<Sha>>,
+}
+
 /// A push: its branches and tags one by one.
 fn refs_changed(delivery: &Delivery<'_>) -> Result<Vec<DeliveryEvent>, Refusal> {
     let changes = delivery.body.items("changes")?;
     let mut events = Vec::new();
-    // Branches that end in one commit tell it once.
-    let mut heads = BTreeSet::new();
+    let mut heads = Heads::default();
     for change in &changes {
         let after = change.sha("toHash")?;
         if after.is_zero() || change.maybe_text("type")? == Some("DELETE") {
@@ -177,7 +185,7 @@ fn branch(
     reference: &str,
     after: Sha,
     alone: bool,
-    heads: &mut BTreeSet<(Sha, bool)>,
+    heads: &mut Heads,
 ) -> Result<Vec<DeliveryEvent>, Refusal> {
     let at = date(delivery)?;
     let from = change.maybe_text("fromHash")?;
@@ -192,8 +200,9 @@ fn branch(
     let mut events = Vec::new();
     for node in &listed {
         let oldest = shas.is_empty();
-        let conducts =
-            oldest && listed.len() >= LISTED && before.as_ref().is_some_and(|before| !is_child(node, before));
+        let conducts = oldest
+            && listed.len() >= LISTED
+            && before.as_ref().is_some_and(|before| !parents(node).contains(before));
         events.push(commit(delivery, node, at, conducts)?);
         shas.push(node.sha("id")?);
     }
@@ -201,8 +210,9 @@ fn branch(
         && head.sha("id")? == after
         && !shas.contains(&after)
     {
-        let conducts = before.as_ref().is_some_and(|before| !is_child(&head, before));
-        if heads.insert((after.clone(), conducts)) {
+        let parents = heads.parents.get_or_insert_with(|| parents(&head));
+        let conducts = before.as_ref().is_some_and(|before| !parents.contains(before));
+        if heads.told.insert((after.clone(), conducts)) {
             events.push(commit(delivery, &head, at, conducts)?);
         }
     }
@@ -219,10 +229,10 @@ fn branch(
     Ok(events)
 }
 
-/// Whether a commit stands right upon another.
-fn is_child(node: &Node<'_>, parent: &Sha) -> bool {
+/// The commits that a commit stands right upon.
+fn parents(node: &Node<'_>) -> BTreeSet<Sha> {
     let parents = node.items("parents").unwrap_or_default();
-    parents.iter().any(|item| item.sha("id").is_ok_and(|sha| sha == *parent))
+    parents.iter().filter_map(|item| item.sha("id").ok()).collect()
 }
 
 /// A commit. Where the list may have been cut before it, it is told without its parents: with them, nothing
