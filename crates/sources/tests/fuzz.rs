@@ -1,18 +1,24 @@
 //! Damaged deliveries, one source after the other: answered within a bounded time, with a bounded number of bytes.
 //!
 //! A plain run damages a few deliveries of each source and looks at the answers and their size. With
-//! `STREAMGAUGE_FUZZ_SECONDS=n` (`cargo xtask fuzz n`) it goes on for so long with each source, and time and memory are
-//! held to their limits, too. A case is known by its number: the same number makes the same record.
+//! `STREAMGAUGE_FUZZ_SECONDS=n` (`cargo xtask fuzz n`) it spends so much processor time on each source, on as many threads
+//! as there are cores, and time and memory are held to their limits, too. A case is known by its number: the same number
+//! makes the same record. `cargo xtask fuzz` alone is the long run: it keeps what each source came to (`ledger`), and
+//! goes on where it was cut.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod common;
 #[path = "fuzz/damage.rs"]
 mod damage;
+#[path = "fuzz/ledger.rs"]
+mod ledger;
 
 use common::record;
 use common::seeds::{DELIVERIES, answered};
 use damage::{Case, damaged};
+use ledger::{Ledger, Line};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use streamgauge_sources::{Outcome, SOURCES, privacy};
 
@@ -34,39 +40,57 @@ fn every_source_answers_what_is_damaged_within_its_limits() {
     let long = std::env::var("STREAMGAUGE_FUZZ_SECONDS").ok().map(|text| {
         Duration::from_secs(text.parse().expect("STREAMGAUGE_FUZZ_SECONDS is a number of seconds"))
     });
-    let mut broken = Vec::new();
-    for source in SOURCES {
-        let begun = Instant::now();
-        let mut tried = 0;
-        let mut slowest = Duration::ZERO;
-        let mut largest = 0;
-        let more = |tried: u64| long.map_or(tried < FEW, |long| begun.elapsed() < long);
-        while more(tried) {
-            let case = damaged(source.name, tried, &DELIVERIES);
-            match held(&case, long.is_some()) {
-                Ok((took, bytes)) => (slowest, largest) = (slowest.max(took), largest.max(bytes)),
+    let ledger = Ledger::of_the_long_run();
+    let todo = SOURCES.iter().map(|source| source.name);
+    let todo = Mutex::new(todo.filter(|source| ledger.as_ref().is_none_or(|ledger| !ledger.has(source))));
+    let broken = Mutex::new(Vec::new());
+    let next = || todo.lock().unwrap().next();
+    let work = || {
+        while let Some(source) = next() {
+            let line = match fuzzed(source, long) {
+                Ok(line) => line,
                 Err(what) => {
-                    let file = keep(&case, tried);
-                    broken.push(format!("{} case {tried}: {what} (record kept in {file})", source.name));
-                    break;
+                    broken.lock().unwrap().push(what);
+                    continue;
                 }
+            };
+            if long.is_some() {
+                println!("{line}");
             }
-            tried += 1;
+            if let Some(ledger) = &ledger {
+                ledger.keep(&line);
+            }
         }
-        if long.is_some() {
-            let peak = peak_memory_kib().map_or("unknown".to_owned(), |peak| format!("{} MiB", peak / 1024));
-            println!(
-                "{}: {tried} records, slowest {slowest:?}, most told {largest} bytes, memory at its peak {peak}",
-                source.name
-            );
-        }
-    }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    let broken = broken.into_inner().unwrap();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     if long.is_some()
         && let Some(peak) = peak_memory_kib()
     {
         assert!(peak < MEMORY_KIB, "{peak} KiB were held at once; at most {MEMORY_KIB} may be");
     }
+}
+
+/// Damages deliveries of a source: a few, or for so long of this thread's time.
+fn fuzzed(source: &'static str, long: Option<Duration>) -> Result<Line, String> {
+    let begun = Clock::start();
+    let mut line = Line { source, records: 0, slowest: Duration::ZERO, largest: 0, took: Duration::ZERO };
+    while long.map_or(line.records < FEW, |long| line.took < long) {
+        let case = damaged(source, line.records, &DELIVERIES);
+        let (took, bytes) = held(&case, long.is_some()).map_err(|what| {
+            let file = keep(&case, line.records);
+            format!("{source} case {}: {what} (record kept in {file})", line.records)
+        })?;
+        line.slowest = line.slowest.max(took);
+        line.largest = line.largest.max(bytes);
+        line.records += 1;
+        line.took = begun.elapsed();
+    }
+    Ok(line)
 }
 
 /// Takes people out of a case, as the gateway does before it is stored, and reads it; both are held to the limits. The
