@@ -9,7 +9,8 @@
 //! opaque ids of accounts (a comment's author is compared with the pull request's), and names that belong to
 //! something else, such as the owner in a repository's name or a name in a branch.
 //!
-//! Everything else stays as delivered. The body is copied while it is read, so memory is bounded by its length.
+//! Everything else stays as delivered, byte for byte. The body is copied while it is read, so memory is bounded by its
+//! length.
 
 mod scrub;
 mod table;
@@ -153,6 +154,26 @@ mod tests {
                 r#"{{"message":"Merge branch '\nThis reverts commit {sha}","ref":"refs/heads/x","note_of":"ask [address]: now"}}"#
             )
         );
+    }
+
+    #[test]
+    fn what_stays_is_copied_byte_for_byte() {
+        let body = r#" { "a\u0062\"" : [1.0, 1e2 ,-0, 123456789012345678901234567890],
+            "b": "\/ \u00e9 \\", "owner": "j\u0061ne\"\\", "c": ["\\\"", "x\u0040acme.com", {}, ""], "a\u0040b.com": true } "#;
+        let kept = body
+            .replace(r#""j\u0061ne\"\\""#, r#""human""#)
+            .replace(r"x\u0040acme.com", "[address]")
+            .replace(r"a\u0040b.com", "[address]");
+        assert_eq!(scrubbed("github", body), kept);
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_its_place() {
+        let mut body = b"{\"a\":\n \"\xff\"}".to_vec();
+        let refused = |body: &[u8]| scrub::document(body, table::of("github")).unwrap_err();
+        assert_eq!((refused(&body).line(), refused(&body).is_syntax()), (2, true));
+        body = b"\xff".to_vec();
+        assert_eq!((refused(&body).line(), refused(&body).column()), (1, 1));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Copies JSON while it reads it, without what its source's list takes out.
+//! Copies JSON while it reads it, without what its source's list takes out. What stays, stays byte for byte.
 
 use super::table::{Action, Rules};
 use super::{BOT, HUMAN, text};
+use memchr::{memchr, memchr2};
 use model::base64;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::de::Read;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -16,17 +18,75 @@ pub(super) fn document(json: &[u8], rules: &Rules) -> Result<Vec<u8>, serde_json
 }
 
 fn nested(json: &[u8], rules: &Rules, depth: u8) -> Result<Vec<u8>, serde_json::Error> {
-    let mut out = Vec::with_capacity(json.len());
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    match std::str::from_utf8(json) {
+        Ok(text) => scrubbed(json, serde_json::Deserializer::from_str(text), rules, depth),
+        // It will find the place.
+        Err(_) => scrubbed(json, serde_json::Deserializer::from_slice(json), rules, depth),
+    }
+}
+
+fn scrubbed<'de>(
+    json: &[u8],
+    mut deserializer: serde_json::Deserializer<impl Read<'de>>,
+    rules: &Rules,
+    depth: u8,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Copying { json, read: 0, copied: 0, out: Vec::with_capacity(json.len()) };
     let scrub = Scrub { out: &mut out, rules, action: Action::Copy, key: "", depth };
     scrub.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(out)
+    out.copy_to(json.len());
+    Ok(out.out)
+}
+
+/// A document that is copied while its texts, keys and values, are read one after the other.
+///
+/// Between two texts there is no quote: so the next one begins where the next quote is.
+struct Copying<'a> {
+    json: &'a [u8],
+    /// The end of the last text that was read.
+    read: usize,
+    /// What lies before is copied.
+    copied: usize,
+    out: Vec<u8>,
+}
+
+impl Copying<'_> {
+    /// The text that is read now, with its quotes: where it begins, and ends. `plain`: how many bytes it has, when none of
+    /// them is escaped.
+    fn next(&mut self, plain: Option<usize>) -> (usize, usize) {
+        let rest = |at: usize| self.json.get(at..).unwrap_or_default();
+        let begin = self.read + memchr(b'"', rest(self.read)).unwrap_or_default();
+        let mut end = begin + 1 + plain.unwrap_or_default();
+        if plain.is_none() {
+            while let Some(at) = memchr2(b'"', b'\\', rest(end)) {
+                end += at;
+                if self.json.get(end) == Some(&b'"') {
+                    break;
+                }
+                end += 2;
+            }
+        }
+        self.read = end + 1;
+        (begin, self.read)
+    }
+
+    fn copy_to(&mut self, end: usize) {
+        self.out.extend_from_slice(self.json.get(self.copied..end).unwrap_or_default());
+        self.copied = end;
+    }
+
+    /// Another text for the one that lies there.
+    fn replace<E: Error>(&mut self, (begin, end): (usize, usize), text: &str) -> Result<(), E> {
+        self.copy_to(begin);
+        self.copied = end;
+        serde_json::to_writer(&mut self.out, text).map_err(E::custom)
+    }
 }
 
 /// One value.
-struct Scrub<'a> {
-    out: &'a mut Vec<u8>,
+struct Scrub<'a, 'json> {
+    out: &'a mut Copying<'json>,
     rules: &'a Rules,
     action: Action,
     /// The key that the value lies under; of a list's elements that of the list.
@@ -34,11 +94,7 @@ struct Scrub<'a> {
     depth: u8,
 }
 
-impl Scrub<'_> {
-    fn put<E: Error>(&mut self, value: impl serde::Serialize) -> Result<(), E> {
-        serde_json::to_writer(&mut *self.out, &value).map_err(E::custom)
-    }
-
+impl Scrub<'_, '_> {
     /// A text that holds JSON, or base64 of it: scrubbed itself. What is neither stays neither.
     fn inner(&self, held: &str) -> String {
         if self.depth < MOST_NESTED {
@@ -55,7 +111,9 @@ impl Scrub<'_> {
         if held.trim_start().starts_with(['{', '[']) { "{".to_owned() } else { "text".to_owned() }
     }
 
-    fn said<E: Error>(mut self, said: &str) -> Result<(), E> {
+    /// A text; `plain`: nothing in it is escaped.
+    fn said<E: Error>(self, said: &str, plain: bool) -> Result<(), E> {
+        let place = self.out.next(plain.then_some(said.len()));
         let kept: Cow<'_, str> = match self.action {
             _ if said.is_empty() => said.into(),
             Action::Copy => text::without_addresses(said),
@@ -66,7 +124,7 @@ impl Scrub<'_> {
             Action::Prose => text::essence(said).into(),
             Action::Json | Action::Base64 => self.inner(said).into(),
         };
-        self.put(&*kept)
+        if *kept == *said { Ok(()) } else { self.out.replace(place, &kept) }
     }
 }
 
@@ -97,78 +155,58 @@ fn is_opaque(text: &str) -> bool {
         || text.ends_with("_reference")
 }
 
-impl<'de> DeserializeSeed<'de> for Scrub<'_> {
+impl<'de> DeserializeSeed<'de> for Scrub<'_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Scrub<'_> {
+impl<'de> Visitor<'de> for Scrub<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
-    fn visit_bool<E: Error>(mut self, value: bool) -> Result<(), E> {
-        self.put(value)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_i64<E: Error>(mut self, value: i64) -> Result<(), E> {
-        self.put(value)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_u64<E: Error>(mut self, value: u64) -> Result<(), E> {
-        self.put(value)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
-        self.put(value)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        self.put(())
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.said(value)
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
+        self.said(text, true)
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.said(text, false)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.out.push(b'[');
-        let mut comma = false;
-        loop {
-            let start = self.out.len();
-            if comma {
-                self.out.push(b',');
-            }
-            let item = Scrub { out: &mut *self.out, ..self };
-            if items.next_element_seed(item)?.is_none() {
-                self.out.truncate(start);
-                break;
-            }
-            comma = true;
-        }
-        self.out.push(b']');
+        while items.next_element_seed(Scrub { out: &mut *self.out, ..self })?.is_some() {}
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
-        self.out.push(b'{');
-        let mut comma = false;
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(key) = fields.next_key_seed(Key)? {
-            if comma {
-                self.out.push(b',');
-            }
-            comma = true;
+            let plain = matches!(key, Cow::Borrowed(_)).then_some(key.len());
+            let place = self.out.next(plain);
             // A key may be an address itself: `"jane@acme.com": "owner"`.
-            self.put(&*text::without_addresses(&key))?;
-            self.out.push(b':');
+            if let Cow::Owned(without) = text::without_addresses(&key) {
+                self.out.replace(place, &without)?;
+            }
             let action = self.rules.action(self.action, self.key, &key);
-            fields.next_value_seed(Scrub {
-                out: &mut *self.out,
-                rules: self.rules,
-                action,
-                key: &key,
-                depth: self.depth,
-            })?;
+            let value = Scrub { out: &mut *self.out, key: &key, action, ..self };
+            fields.next_value_seed(value)?;
         }
-        self.out.push(b'}');
         Ok(())
     }
 }
