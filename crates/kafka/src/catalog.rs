@@ -6,12 +6,13 @@
 use crate::client;
 use crate::error::Error;
 use crate::log::Reader;
+use crate::member::ANSWER_WITHIN;
 use crate::outside::Catalogs;
 use crate::probe::is_topic_denied;
 use crate::settings::KafkaSettings;
 use ::catalog::Catalog;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -91,9 +92,15 @@ impl Follower {
         client::assign(&consumer, &list).map_err(refused)?;
         let mut newest = Revision::read(&read, -1, "", "")?;
         let deadline = Instant::now() + FIRST_READING;
-        loop {
+        // That nothing comes behind the last record is said half a second after it.
+        let end = consumer.fetch_watermarks(&settings.topics.catalog, 0, ANSWER_WITHIN).map(|(_, end)| end);
+        let mut next = 0;
+        while !end.as_ref().is_ok_and(|end| next >= *end) {
             match consumer.poll(Duration::from_millis(200)) {
-                Some(Ok(message)) => newest = revision(&read, &message).unwrap_or(newest),
+                Some(Ok(message)) => {
+                    next = message.offset() + 1;
+                    newest = revision(&read, &message).unwrap_or(newest);
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) if is_topic_denied(&error) => {
                     return Err(Error::Consume(format!("topic {}: {error}", settings.topics.catalog)));

@@ -83,6 +83,14 @@ pub fn name_of(changelog: &str, partition: u32) -> String {
     format!("{changelog}-{partition}")
 }
 
+/// The first byte of the keys that name the tasks which ran here.
+const RAN_HERE: u8 = 1;
+
+/// Where the tasks are named that ran here: no copy has this name.
+fn ran_here(changelog: &str) -> String {
+    format!("{changelog}-ran-here")
+}
+
 /// Why a copy is written no further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GivenUp {
@@ -108,6 +116,8 @@ pub trait LocalCheckpoints: Sync {
     fn write(&self, copy: &str, delta: Delta) -> Result<(), GivenUp>;
     /// These tasks of a changelog run here, and no others: their copies are theirs, and the standby leaves them alone.
     fn run_here(&self, changelog: &str, partitions: &[u32]);
+    /// The tasks of a changelog that ran here last, as far as that is known.
+    fn ran_here(&self, changelog: &str) -> Vec<u32>;
 }
 
 /// Where copies lie.
@@ -362,6 +372,31 @@ impl LocalCheckpoints for Keeper {
     fn run_here(&self, changelog: &str, partitions: &[u32]) {
         let copies = partitions.iter().map(|partition| name_of(changelog, *partition)).collect();
         self.shared.lock().own.insert(changelog.to_owned(), copies);
+        let mut sorted = partitions.to_vec();
+        sorted.sort_unstable();
+        if sorted == self.ran_here(changelog) {
+            return;
+        }
+        let key = |partition: &u32| [&[RAN_HERE], &partition.to_be_bytes()[..]].concat();
+        let entry = |partition| ChangelogEntry { key: key(partition), value: Some(Vec::new()) };
+        let mark = Mark { offset: 0, at: Timestamp::MIN };
+        let delta = Delta { from: None, changes: sorted.iter().map(entry).collect(), mark };
+        // Without it a restart is slower.
+        let _ = self.put(&ran_here(changelog), delta, false);
+    }
+
+    fn ran_here(&self, changelog: &str) -> Vec<u32> {
+        let mut partitions = Vec::new();
+        let scanned = self.scan(&ran_here(changelog), &mut |key, _| {
+            if let Some((&RAN_HERE, partition)) = key.split_first() {
+                partitions.extend(<[u8; 4]>::try_from(partition).ok().map(u32::from_be_bytes));
+            }
+            true
+        });
+        if let Err(reason) = scanned {
+            tracing::warn!(changelog, reason, "reading which tasks ran here");
+        }
+        partitions
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::client;
 use crate::connection::{Ear, protocol};
 use crate::error::Error;
-use crate::lag;
+use crate::lag::{self, Heard};
 use crate::outside::GroupMember;
 use crate::session::Position;
 use crate::settings::KafkaSettings;
@@ -36,9 +36,10 @@ pub enum Moved {
 
 /// Reports in a row that name no broker as up before that counts as trouble: a connection may be made anew.
 const REPORTS_WITHOUT_BROKER: u32 = 8;
-/// How often a member reports, in milliseconds. A stage is not ready before its lag was reported, which takes up to two
-/// reports once it reads.
+/// How often a member reports, in milliseconds.
 const REPORT_EVERY_MS: &str = "500";
+/// How long may be waited for the ends of the partitions that are to be read.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// While brokers are away, the same is heard many times a second; it is logged so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -173,6 +174,24 @@ impl Member {
         })
     }
 
+    /// Asks how far each partition goes. The client reports it too, but of one to which nothing is written a second later.
+    fn hear_of_ends(&self, positions: &[Position]) {
+        let places = positions.iter().map(|at| ((at.topic.clone(), at.partition), Offset::End));
+        let Ok(list) = TopicPartitionList::from_topic_map(&places.collect()) else { return };
+        let Ok(ends) = self.consumer.offsets_for_times(list, ENDS_WITHIN) else { return };
+        let lag = |at: &Position| {
+            let place = (at.topic.clone(), at.partition);
+            let end = ends.find_partition(&at.topic, at.partition).filter(|end| end.error().is_ok());
+            let lag = match end.map(|end| end.offset()) {
+                Some(Offset::Offset(end)) => Some((end - at.offset.max(0)).max(0)),
+                _ => None,
+            };
+            (place, lag)
+        };
+        let partitions = positions.iter().map(lag).collect();
+        self.consumer.context().stats.heard(Some(Heard { partitions, trouble: None, reads: true }));
+    }
+
     /// What is said when the next record to be read is no longer there.
     fn gone(&self) -> String {
         let place = |topic: &str, partition: i32, next: i64| {
@@ -251,6 +270,7 @@ impl GroupMember for Member {
         client::assign(&self.consumer, &list).map_err(|error| Error::Consume(error.to_string()))?;
         let reading = positions.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
         self.consumer.context().reads(Some(reading));
+        self.hear_of_ends(positions);
         Ok(())
     }
 

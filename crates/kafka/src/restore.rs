@@ -18,6 +18,7 @@ use crate::settings::KafkaSettings;
 use crate::stage::Logic;
 use crate::task::Context;
 use foldhash::fast::FixedState;
+use model::Timestamp;
 use model::table::{ChangelogEntry, RestoreError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -94,18 +95,54 @@ impl Unusable {
     }
 }
 
+/// A state of a local copy and the changelog's tail, as both were at some time.
+pub struct Ahead<L> {
+    state: Filled<L>,
+    catalog: Revision,
+    checkpoint: Checkpoint,
+    /// How far the copy went.
+    mark: Mark,
+    /// The tail.
+    live: Live,
+    /// A time before the tail was read.
+    at: Timestamp,
+}
+
+/// Makes a task's state of its local copy before the task is this process's: see [`restore`]. `None`: it has to be made
+/// then.
+pub fn ahead<L: Logic, O: Outside>(
+    source: &Source<'_, O>,
+    make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
+) -> Option<Ahead<L>> {
+    let made = source.made_of_copy(source.outside.local()?, &make);
+    match made {
+        Ok(made) => made.ok(),
+        Err(error) => {
+            tracing::debug!(task = source.name, %error, "nothing is restored ahead");
+            None
+        }
+    }
+}
+
 /// Restores a task: from its local copy and the changelog's tail, or from the whole changelog. `make` makes an empty
-/// one: with the catalog that its state was concluded by (file, text, offset), where one is kept.
+/// one: with the catalog that its state was concluded by (file, text, offset), where one is kept. What was made `ahead`
+/// is the state when the tail is still the same.
 ///
 /// # Errors
 /// A changelog that cannot be read, or that does not hold what its checkpoint says.
 pub fn restore<L: Logic, O: Outside>(
     source: &Source<'_, O>,
+    ahead: Option<Ahead<L>>,
     make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
 ) -> Result<Restored<L>, Error> {
     if let Some(local) = source.outside.local() {
-        match source.with_copy(local, &make)? {
-            Ok(restored) => return Ok(restored),
+        if let Some(ahead) = ahead
+            && source.live(ahead.mark.offset)?.is_some_and(|live| live == ahead.live)
+        {
+            return Ok(source.taken(local, ahead));
+        }
+        match source.made_of_copy(local, &make)? {
+            Ok(made) => return Ok(source.taken(local, made)),
             Err(Unusable::Absent) => {}
             Err(unusable) => {
                 let (task, reason) = (source.name, unusable.word());
@@ -188,6 +225,7 @@ impl<O: Outside> Source<'_, O> {
         if (state.entries, state.hash) != (wanted, wanted_hash) {
             return Err(self.state(Disagreement::State { sequence, found: state.entries, wanted }));
         }
+        state.logic.state().restored();
         let kept = match (local, &checkpoint) {
             (Some(local), _) => {
                 copied.push(ChangelogEntry { key: CATALOG_KEY.to_vec(), value: live.catalog });
@@ -201,11 +239,11 @@ impl<O: Outside> Source<'_, O> {
     }
 
     /// The outer errors are those of a restore, whatever it is made from.
-    fn with_copy<L: Logic>(
+    fn made_of_copy<L: Logic>(
         &self,
         local: &dyn LocalCheckpoints,
         make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
-    ) -> Result<Result<Restored<L>, Unusable>, Error> {
+    ) -> Result<Result<Ahead<L>, Unusable>, Error> {
         let copy = name_of(self.topic, self.partition);
         let (mut mark, mut catalog) = (None, None);
         let head = local.scan(&copy, &mut |key, value| {
@@ -256,23 +294,27 @@ impl<O: Outside> Source<'_, O> {
             tracing::warn!(task = self.name, reason, "reading the local checkpoint");
             return Ok(Err(Unusable::Unreadable));
         }
-        let mut changes = Vec::with_capacity(live.entries.len() + 1);
-        for (key, value) in live.entries {
-            let entry = ChangelogEntry { key, value };
-            if entry.value.is_some() && put.is_ok() {
-                put = state.put(&entry);
-            }
-            changes.push(entry);
+        for (key, value) in &live.entries {
+            let Some(value) = value.as_ref().filter(|_| put.is_ok()) else { continue };
+            put = state.put(&ChangelogEntry { key: key.clone(), value: Some(value.clone()) });
         }
         if put.is_err() || (state.entries, state.hash) != (checkpoint.entries, checkpoint.state_hash) {
             return Ok(Err(Unusable::Disagrees));
         }
-        changes.extend(
-            live.catalog.map(|value| ChangelogEntry { key: CATALOG_KEY.to_vec(), value: Some(value) }),
-        );
+        state.logic.state().restored();
+        Ok(Ok(Ahead { state, catalog, checkpoint, mark, live, at }))
+    }
+
+    /// What was made of a copy is the task's state.
+    fn taken<L: Logic>(&self, local: &dyn LocalCheckpoints, made: Ahead<L>) -> Restored<L> {
+        let Ahead { state, catalog, checkpoint, mark, live, at } = made;
+        let entries = live.entries.into_iter().map(|(key, value)| ChangelogEntry { key, value });
+        let catalogs =
+            live.catalog.map(|value| ChangelogEntry { key: CATALOG_KEY.to_vec(), value: Some(value) });
+        let changes = entries.chain(catalogs).collect();
         let now = Mark { offset: live.checkpoint_at, at };
         let kept = self.keep(local, Delta { from: Some(mark.offset), changes, mark: now });
-        Ok(Ok(state.restored(catalog, Some(checkpoint), live.read, kept, true)))
+        state.restored(catalog, Some(checkpoint), live.read, kept, true)
     }
 
     /// Brings the copy to where the state is.
@@ -309,14 +351,13 @@ impl<L: Logic> Filled<L> {
         self.logic.state().restore_entry(entry)
     }
     fn restored(
-        mut self,
+        self,
         catalog: Revision,
         checkpoint: Option<Checkpoint>,
         entries_read: u64,
         kept: Kept,
         from_copy: bool,
     ) -> Restored<L> {
-        self.logic.state().restored();
         Restored { logic: self.logic, catalog, checkpoint, entries_read, bytes: self.bytes, kept, from_copy }
     }
 }
@@ -363,7 +404,7 @@ fn usable(checkpoint: &Checkpoint, context: &Context) -> Result<(), Disagreement
 }
 
 /// The last record of each key.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Live {
     entries: HashMap<Vec<u8>, Option<Vec<u8>>, FixedState>,
     checkpoint: Option<Vec<u8>>,

@@ -183,7 +183,7 @@ pub struct Snapshot {
     pub tasks_restored: u64,
     /// Changelog records read by restores.
     pub restored_records: u64,
-    /// Time spent in restores that came to an end.
+    /// Time in which tasks of this stage were restored, from their assignment until it had all of them.
     pub restore_time: Duration,
     /// How many of them were made from a local copy and the changelog's tail.
     pub restored_from_copy: u64,
@@ -341,9 +341,8 @@ impl StageStats {
         self.lock().counted.restored_records += records;
     }
     /// Counts a restore that came to its end: from a local copy, or from everything.
-    pub fn restored(&self, took: Duration, from_copy: bool) {
+    pub fn restored(&self, from_copy: bool) {
         let counted = &mut self.lock().counted;
-        counted.restore_time += took;
         let restores =
             if from_copy { &mut counted.restored_from_copy } else { &mut counted.restored_from_changelog };
         *restores += 1;
@@ -376,7 +375,9 @@ impl StageStats {
         inner.waiting = waiting;
         inner.counted.tasks_restored = tasks as u64;
         if inner.counted.tasks_restored >= inner.counted.tasks {
-            inner.restoring_since = None;
+            // Tasks are restored side by side: their own times add up to more.
+            let took = inner.restoring_since.take().filter(|_| tasks > 0);
+            inner.counted.restore_time += took.map_or(Duration::ZERO, |since| since.elapsed());
         } else {
             inner.restoring_since.get_or_insert_with(Instant::now);
         }

@@ -10,7 +10,7 @@ use crate::kept::{Committed, Kept};
 use crate::local::name_of;
 use crate::out::Out;
 use crate::outside::{GroupOf, Outside};
-use crate::restore::{self, Restored, Source};
+use crate::restore::{self, Ahead, Restored, Source};
 use crate::session::{EosError, EosSession, Position};
 use crate::settings::KafkaSettings;
 use crate::stage::{Logic, Unreadable, task_name};
@@ -85,6 +85,35 @@ const CORRECTION_SHARE: u32 = 20;
 /// the next.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// A catalog as a task keeps it: its file, its text, its offset.
+type Own<'a> = (&'a str, &'a str, i64);
+
+/// An empty task, with the catalog that its state was concluded by; a new one with the newest.
+fn make<L: Logic>(
+    context: &Context,
+    partition: u32,
+    newest: &Revision,
+    own: Option<Own<'_>>,
+) -> Result<(L, Revision), Error> {
+    let catalog = match own {
+        Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
+        None => newest.clone(),
+    };
+    Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
+}
+
+/// Makes the state of a task that may become this process's, of its local copy.
+pub fn ahead<L: Logic, O: Outside>(
+    context: &Context,
+    outside: &O,
+    partition: u32,
+    catalog: &Revision,
+) -> Option<Ahead<L>> {
+    let (topic, name) = (L::changelog(&context.settings.topics), task_name(L::STAGE, partition));
+    let source = Source { context, outside, topic, partition, name: &name };
+    restore::ahead(&source, |own| make::<L>(context, partition, catalog, own))
+}
+
 impl<L: Logic, O: Outside> Task<L, O> {
     /// Opens a task: fences others, restores the state, and finds where its input goes on.
     ///
@@ -95,6 +124,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         outside: &O,
         partition: u32,
         catalog: &Revision,
+        ahead: Option<Ahead<L>>,
         committed: impl FnOnce(&[String]) -> Result<Vec<Option<i64>>, Error>,
     ) -> Result<Self, Error> {
         let stats = &context.stats;
@@ -104,17 +134,10 @@ impl<L: Logic, O: Outside> Task<L, O> {
         let id = topics.transactional_id(L::STAGE, partition);
         let session = outside.session(&id).map_err(Error::transaction(&name))?;
         let started = outside.instant();
-        let make = |own: Option<(&str, &str, i64)>| -> Result<(L, Revision), Error> {
-            let catalog = match own {
-                Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
-                None => catalog.clone(),
-            };
-            Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
-        };
         let topic = L::changelog(topics);
         let source = Source { context, outside, topic, partition, name: &name };
         let Restored { logic, catalog, checkpoint, entries_read, bytes, kept, from_copy } =
-            restore::restore(&source, make)?;
+            restore::restore(&source, ahead, |own| make::<L>(context, partition, catalog, own))?;
         let inputs = L::inputs(topics);
         let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
         let offsets = match begun {
@@ -131,7 +154,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
             }
         };
         let took = outside.instant() - started;
-        stats.restored(took, from_copy);
+        stats.restored(from_copy);
         tracing::info!(
             stage = %L::STAGE,
             task = name,

@@ -11,10 +11,11 @@ use crate::member::Moved;
 use crate::out::header;
 use crate::outside::{Brokers, Catalogs, GroupMember, Outside};
 use crate::remedy::remedied;
+use crate::restore::Ahead;
 use crate::session::Position;
 use crate::stage::{Logic, is_final, task_name};
 use crate::stats::{StageStats, Status, Trouble};
-use crate::task::{Context, Taken, Task};
+use crate::task::{self, Context, Taken, Task};
 use crate::trace::{self, TraceContext};
 use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
@@ -61,10 +62,12 @@ pub struct Worker<L: Logic, O: Outside, C> {
     tasks: BTreeMap<u32, Task<L, O>>,
     /// Tasks whose partitions went: they may come back.
     idle: BTreeMap<u32, Task<L, O>>,
+    /// States of tasks that may become this member's.
+    ahead: BTreeMap<u32, Ahead<L>>,
 }
 
 impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
-    /// Joins the group.
+    /// Joins the group, and meanwhile makes the states of the tasks that ran here last, of their local copies.
     ///
     /// # Errors
     /// [`Error::Client`].
@@ -73,7 +76,24 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         let first = inputs.first().map(String::as_str).unwrap_or_default();
         let member = outside.member(&[first])?;
         let (stats, tasks, idle) = (context.stats.clone(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { context, outside, catalog, stats, member, inputs, tasks, idle })
+        let ahead = BTreeMap::new();
+        let mut worker = Self { context, outside, catalog, stats, member, inputs, tasks, idle, ahead };
+        worker.restore_ahead();
+        Ok(worker)
+    }
+
+    fn restore_ahead(&mut self) {
+        let Some(local) = self.outside.local() else { return };
+        let mut last = local.ran_here(L::changelog(&self.context.settings.topics)).into_iter().peekable();
+        let (context, outside, newest) = (&self.context, &self.outside, self.catalog.newest());
+        while last.peek().is_some() {
+            let some = last.by_ref().take(outside.side_by_side().max(1));
+            let make = |partition, ()| task::ahead::<L, _>(context, outside, partition, &newest);
+            let some = some.map(|partition| (partition, ())).collect();
+            let made = side_by_side::<L, _, _>(some, "it died while a task was restored ahead", make);
+            let made = made.into_iter().filter_map(|(partition, made)| Some((partition, made.ok()??)));
+            self.ahead.extend(made);
+        }
     }
 
     /// Takes what comes, follows the group, and commits what is due.
@@ -99,6 +119,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
                     self.open_all(&partitions)?;
                     // What did not come back is somebody else's now.
                     self.idle.clear();
+                    self.ahead.clear();
                     self.read_on()?;
                 }
                 Moved::Revoked | Moved::Lost => {
@@ -123,6 +144,7 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         if let Some(local) = self.outside.local() {
             local.run_here(L::changelog(&self.context.settings.topics), &wanted);
         }
+        self.ahead.retain(|partition, _| wanted.contains(partition));
         self.open(wanted)
     }
 
@@ -133,9 +155,13 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
         while wanted.peek().is_some() {
             let some: Vec<u32> = wanted.by_ref().take(self.outside.side_by_side().max(1)).collect();
             let (context, outside, member) = (&self.context, &self.outside, &self.member);
-            let idle = some.into_iter().map(|partition| (partition, self.idle.remove(&partition))).collect();
-            let open = |partition, idle| open::<L, O>(context, outside, member, &newest, partition, idle);
-            for (partition, task) in side_by_side::<L, _, _>(idle, "it died while a task was opened", open) {
+            let (idle, ahead) = (&mut self.idle, &mut self.ahead);
+            let had = |partition| {
+                (partition, Had { idle: idle.remove(&partition), ahead: ahead.remove(&partition) })
+            };
+            let had = some.into_iter().map(had).collect();
+            let open = |partition, had| open::<L, O>(context, outside, member, &newest, partition, had);
+            for (partition, task) in side_by_side::<L, _, _>(had, "it died while a task was opened", open) {
                 self.tasks.insert(partition, task??);
             }
             self.stats.holds(self.tasks.len(), false);
@@ -318,6 +344,12 @@ fn side_by_side<L: Logic, T: Send, R: Send>(
     })
 }
 
+/// What there is of a task that is to be opened.
+struct Had<L: Logic, O: Outside> {
+    idle: Option<Task<L, O>>,
+    ahead: Option<Ahead<L>>,
+}
+
 /// Takes a task up again that this member had, or opens it.
 fn open<L: Logic, O: Outside>(
     context: &Context,
@@ -325,9 +357,9 @@ fn open<L: Logic, O: Outside>(
     member: &O::Member,
     newest: &Revision,
     partition: u32,
-    idle: Option<Task<L, O>>,
+    had: Had<L, O>,
 ) -> Result<Task<L, O>, Error> {
-    if let Some(mut task) = idle
+    if let Some(mut task) = had.idle
         && task.resume(context, outside)?
     {
         return Ok(task);
@@ -337,7 +369,7 @@ fn open<L: Logic, O: Outside>(
         let partitions: Vec<_> = inputs.iter().map(|topic| (topic.clone(), at)).collect();
         member.committed(&partitions)
     };
-    Task::open(context, outside, partition, newest, committed)
+    Task::open(context, outside, partition, newest, had.ahead, committed)
 }
 
 fn no_thread<L: Logic>(reason: &str) -> Error {

@@ -170,6 +170,19 @@ impl LocalCheckpoints for Sim {
 
     /// Nobody follows here.
     fn run_here(&self, _: &str, _: &[u32]) {}
+
+    /// Any of which there is a copy.
+    fn ran_here(&self, changelog: &str) -> Vec<u32> {
+        let copies = self.disk(|state, disk| {
+            let copies: Vec<String> = disk.on_disk.lock().keys().cloned().collect();
+            let mut ran = |copy: &String| {
+                let partition = copy.strip_prefix(changelog)?.strip_prefix('-')?.parse().ok()?;
+                (state.below(3) > 0).then_some(partition)
+            };
+            copies.iter().filter_map(&mut ran).collect()
+        });
+        copies.unwrap_or_default()
+    }
 }
 
 /// What a mutant has read of a changelog from an offset on in place of what is there; `None`: what is there.

@@ -167,7 +167,7 @@ fn state(out: &mut Exposition, counted: &Counted) {
     each(&mut out.metric("streamgauge_restore_records_total", Kind::Counter, help), &stateful, |s| {
         s.restored_records
     });
-    let help = "Time that finished restores took.";
+    let help = "Time from the assignment of tasks until all of them were restored.";
     let mut metric = out.metric("streamgauge_restore_seconds_total", Kind::Counter, help);
     for (stage, snapshot) in &stateful {
         metric.sample(&[("stage", stage.as_str())], snapshot.restore_time.as_secs_f64());
