@@ -26,16 +26,19 @@ impl Heard {
 }
 
 /// What a client's statistics say of the partitions that are read, each from an offset on (`None`: nothing is read), and
-/// of which some are held: of those the end is known as of when they were read.
+/// of which some are held: of those the end is known as of when they were read. Of those of which they say nothing yet it
+/// is what was `asked`.
 pub fn heard(
     statistics: &Statistics,
     reading: Option<&BTreeMap<(String, i32), i64>>,
     held: &BTreeSet<(String, i32)>,
+    asked: &BTreeMap<(String, i32), Option<i64>>,
 ) -> Heard {
     let find = |topic: &str, partition: i32| statistics.topics.get(topic)?.partitions.get(&partition);
     let lag = |((topic, partition), from): (&(String, i32), &i64)| {
         let at = (topic.clone(), *partition);
         let lag = find(topic, *partition).and_then(|known| lag_of(known, *from, held.contains(&at)));
+        let lag = lag.or_else(|| asked.get(&at).copied().flatten());
         (at, lag)
     };
     let partitions: BTreeMap<_, _> = reading.into_iter().flatten().map(lag).collect();
@@ -83,6 +86,15 @@ fn lag_of(partition: &Partition, from: i64, is_held: bool) -> Option<i64> {
 mod tests {
     use super::*;
     use rdkafka::statistics::Topic;
+
+    /// Nothing was asked.
+    fn heard(
+        statistics: &Statistics,
+        reading: Option<&BTreeMap<(String, i32), i64>>,
+        held: &BTreeSet<(String, i32)>,
+    ) -> Heard {
+        super::heard(statistics, reading, held, &BTreeMap::new())
+    }
 
     fn statistics(state: &str, leader: i32, partition: Partition) -> Statistics {
         let broker = Broker { nodeid: 1, state: state.to_owned(), ..Broker::default() };
@@ -156,5 +168,18 @@ mod tests {
         assert_eq!(trouble("DOWN", 1), "");
         assert_eq!(trouble("UP", -1), "events/0 has no leader");
         assert_eq!(trouble("UP", 2), "the leader of events/0, broker 2, does not answer");
+    }
+
+    #[test]
+    fn what_was_asked_holds_until_the_client_knows_it() {
+        let at = ("events".to_owned(), 0);
+        let reading = [(at.clone(), 4)].into();
+        let lag = |partition, asked| {
+            let asked = [(at.clone(), asked)].into();
+            super::heard(&statistics("UP", 1, partition), Some(&reading), &BTreeSet::new(), &asked).lag()
+        };
+        let unknown = || Partition { hi_offset: -1, ls_offset: -1, ..Partition::default() };
+        assert_eq!([lag(unknown(), Some(6)), lag(unknown(), None)], [Some(6), None]);
+        assert_eq!(lag(Partition { hi_offset: 20, app_offset: 18, ..unknown() }, Some(6)), Some(2));
     }
 }

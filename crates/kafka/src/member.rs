@@ -52,6 +52,8 @@ pub struct MemberContext {
     reading: Mutex<Option<BTreeMap<(String, i32), i64>>>,
     /// Those of them that are held.
     held: Mutex<BTreeSet<(String, i32)>>,
+    /// How many records waited in each of what is read when it was asked for.
+    asked: Mutex<BTreeMap<(String, i32), Option<i64>>>,
     ear: Ear,
     /// Reports in a row that name no broker as up.
     alone: AtomicU32,
@@ -65,9 +67,13 @@ impl MemberContext {
     fn held(&self) -> MutexGuard<'_, BTreeSet<(String, i32)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<(String, i32), Option<i64>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
     /// What was heard of other partitions, or of the same at other offsets, holds no longer.
     fn reads(&self, partitions: Option<BTreeMap<(String, i32), i64>>) {
         *self.reading() = partitions;
+        self.asked().clear();
         self.stats.heard(None);
     }
     /// Logs what does not stop the member, but not all the time.
@@ -94,7 +100,7 @@ impl ClientContext for MemberContext {
         } else {
             self.alone.fetch_add(1, Ordering::Relaxed);
         }
-        let heard = lag::heard(&statistics, self.reading().as_ref(), &self.held());
+        let heard = lag::heard(&statistics, self.reading().as_ref(), &self.held(), &self.asked());
         self.stats.heard(Some(heard));
     }
 }
@@ -158,6 +164,7 @@ impl Member {
             moved: Mutex::default(),
             reading: Mutex::new(None),
             held: Mutex::default(),
+            asked: Mutex::default(),
             ear: Ear::default(),
             alone: AtomicU32::new(0),
             logged: Mutex::new(None),
@@ -188,7 +195,8 @@ impl Member {
             };
             (place, lag)
         };
-        let partitions = positions.iter().map(lag).collect();
+        let partitions: BTreeMap<_, _> = positions.iter().map(lag).collect();
+        self.consumer.context().asked().clone_from(&partitions);
         self.consumer.context().stats.heard(Some(Heard { partitions, trouble: None, reads: true }));
     }
 

@@ -53,18 +53,31 @@ pub fn run_until(
     // One process owns the data folder; the engine in it is for the process that loads.
     let folder =
         (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
-    let clickhouse = match (&folder, &settings.clickhouse) {
+    let open = || match (&folder, &settings.clickhouse) {
         (Some(folder), _) => {
             let clickhouse = ClickHouse::embedded(folder.path(), settings.listen, Router::new())?;
             folder.announce(clickhouse.url())?;
-            clickhouse
+            anyhow::Ok(clickhouse)
         }
-        (None, Some(server)) => ClickHouse::served(server.url.clone())?,
-        (None, None) => ClickHouse::served(String::new())?,
+        (None, Some(server)) => ClickHouse::served(server.url.clone()),
+        (None, None) => ClickHouse::served(String::new()),
     };
-    // Heard from here on: whoever stops it while it starts gets an orderly end.
-    let stop = stop_signal(&clickhouse);
-    publish_first(settings, brokers)?;
+    let keeps = brokers.local_checkpoints
+        && stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
+    let named = brokers.is_named.then_some(brokers.instance.as_str());
+    let (clickhouse, stop, local) = std::thread::scope(|scope| {
+        // The engine takes half a second to open; meanwhile there is enough else to do.
+        let beside = scope.spawn(|| {
+            publish_first(settings, brokers)?;
+            let copies = || copies::open(&beside(&settings.data, "checkpoints", true), named);
+            anyhow::Ok(keeps.then(copies).flatten())
+        });
+        let clickhouse = open()?;
+        // Heard from here on: whoever stops it while it starts gets an orderly end.
+        let stop = stop_signal(&clickhouse);
+        let local = beside.join().map_err(|_| anyhow::anyhow!("the thread that starts has died"))??;
+        anyhow::Ok((clickhouse, stop, local))
+    })?;
     let client = match &settings.clickhouse {
         Some(server) => {
             if loads {
@@ -74,10 +87,6 @@ pub fn run_until(
         }
         None => clickhouse.client(),
     };
-    let keeps = brokers.local_checkpoints
-        && stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
-    let named = brokers.is_named.then_some(brokers.instance.as_str());
-    let local = keeps.then(|| copies::open(&beside(&settings.data, "checkpoints", true), named)).flatten();
     let plan = Plan {
         settings: brokers.clone(),
         definitions: settings.definitions.clone(),

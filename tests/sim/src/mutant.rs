@@ -47,6 +47,8 @@ mutants! {
     KeptStateBelieved = "stale-kept-state-believed",
     /// What was committed after a local checkpoint was written is not read.
     StaleCopyBelieved = "stale-local-checkpoint-believed",
+    /// What was made of a copy before the fence is believed, whatever the changelog says behind it.
+    AheadBelieved = "state-made-ahead-believed",
     /// What a local checkpoint and the changelog's tail make is not held against the checkpoint.
     CopyNotChecked = "local-checkpoint-not-held-against-the-changelog",
     /// What is taken back from a pane is not told.

@@ -141,7 +141,12 @@ impl Outside for Sim {
                 disk.state(&copy)
             }),
         };
-        let mutant = self.world.lock().mutant;
+        let mut state = self.world.lock();
+        let mutant = state.mutant;
+        if from > 0 && state.is(Mutant::AheadBelieved) {
+            read.clone_from(state.tails.entry((self.me, copy, from)).or_insert_with(|| read.clone()));
+        }
+        drop(state);
         planted::of_restore(mutant, changelog, &mut read, &held.unwrap_or_default());
         read.iter().for_each(|(key, value, offset)| take(*offset, key, value.as_deref()));
         Ok(true)

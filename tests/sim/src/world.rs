@@ -6,6 +6,7 @@ use crate::disk::Disk;
 use crate::groups::{Groups, SESSION, TopicPartition};
 use crate::log::{Log, Record};
 use crate::mutant::Mutant;
+use crate::planted::Entry;
 use crate::store::Stored;
 use crate::transactions::{Places, Transactions};
 use kafka::catalog::Revision;
@@ -99,6 +100,8 @@ pub struct State {
     pub disks: BTreeMap<String, Disk>,
     /// Whether they keep anything.
     pub keeps_copies: bool,
+    /// What a mutant believes: the tails that a process has read, by where they begin.
+    pub tails: BTreeMap<(usize, String, i64), Vec<Entry>>,
     /// Catalogs as published.
     pub catalogs: Vec<Revision>,
     pub mutant: Option<Mutant>,
@@ -284,6 +287,7 @@ impl World {
             disks: BTreeMap::new(),
             // The others restore everything, as a process without a disk does.
             keeps_copies: seed % 4 < 2,
+            tails: BTreeMap::new(),
             catalogs: Vec::new(),
             mutant,
             healed: false,
