@@ -6,8 +6,8 @@
 # Set up: Settings, Webhooks, New webhook: the hook's URL, the events of incidents, and the secret shown; the hook's scheme is
 # `rootly`.
 #
-# Alerts become incidents in Rootly, so they are not used. A cancelled incident was none. The service is `rootly:` with
-# the slug of the first service.
+# Alerts become incidents in Rootly, so they are not used. A cancelled incident was none, nor is one of the kinds `example`
+# and `scheduled`; one of the kind `test` is a drill. The service is `rootly:` with the slug of the first service.
 
 def state:
   if .resolved_at then "resolved"
@@ -22,6 +22,7 @@ def severity:
 .event as $event
 | if ($event.type | startswith("incident.") | not) then {drop: "event_type_not_used"}
   elif ($event.type | test("^incident\\.(scheduled|cancelled|deleted)")) then {drop: "incident_not_real"}
+  elif .data.kind? // "normal" | test("^(example|scheduled)") then {drop: "incident_not_real"}
   else
     .data
     | {
@@ -30,6 +31,7 @@ def severity:
         occurred_at: $event.issued_at,
         source: "rootly",
         service: (if .services[0]?.slug? then "rootly:\(.services[0].slug)" else null end),
+        drill: (if .kind? // "normal" | startswith("test") then true else null end),
         incident: {
           incident_id: "rootly:\(.id)",
           state: state,

@@ -29,11 +29,20 @@ impl ClickHouse {
     /// # Errors
     /// The engine's library is missing, the folder is damaged, or a migration fails.
     pub fn embedded(folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<Self> {
-        let opened = Self::opened(folder, listen, routes)?;
-        opened
-            .block_on(migrate(&warehouse::client(opened.url()), &Database::default(), &Target::Embedded))
-            .context("the tables cannot be made")?;
+        let mut opened = Self::served(String::new())?;
+        opened.embed(folder, listen, routes)?;
         Ok(opened)
+    }
+
+    /// As [`ClickHouse::embedded`], on the threads that there are.
+    ///
+    /// # Errors
+    /// As [`ClickHouse::embedded`].
+    pub fn embed(&mut self, folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<()> {
+        self.open(folder, listen, routes)?;
+        self.block_on(migrate(&warehouse::client(self.url()), &Database::default(), &Target::Embedded))
+            .context("the tables cannot be made")?;
+        Ok(())
     }
 
     /// As [`ClickHouse::embedded`], with the tables as they are.
@@ -41,9 +50,14 @@ impl ClickHouse {
     /// # Errors
     /// The engine's library is missing, or the folder is damaged.
     pub fn opened(folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<Self> {
-        let runtime = runtime()?;
+        let mut opened = Self::served(String::new())?;
+        opened.open(folder, listen, routes)?;
+        Ok(opened)
+    }
+
+    fn open(&mut self, folder: &Path, listen: SocketAddr, routes: Router) -> anyhow::Result<()> {
         let engine = Engine::open(&folder.join("clickhouse"))?;
-        let server = runtime.block_on(async {
+        let server = self.runtime.block_on(async {
             match Server::start_with(engine.clone(), listen, routes.clone()).await {
                 Err(error) if listen.port() != 0 => {
                     tracing::info!(%error, "taking a free port");
@@ -52,8 +66,8 @@ impl ClickHouse {
                 other => other,
             }
         })?;
-        let url = server.url();
-        Ok(Self { runtime, server: Some(server), url, client: None })
+        (self.url, self.server) = (server.url(), Some(server));
+        Ok(())
     }
 
     /// Asks another process.

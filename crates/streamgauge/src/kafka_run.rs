@@ -53,52 +53,51 @@ pub fn run_until(
     // One process owns the data folder; the engine in it is for the process that loads.
     let folder =
         (loads && settings.clickhouse.is_none()).then(|| DataFolder::own(&settings.data)).transpose()?;
-    let open = || match (&folder, &settings.clickhouse) {
-        (Some(folder), _) => {
-            let clickhouse = ClickHouse::embedded(folder.path(), settings.listen, Router::new())?;
-            folder.announce(clickhouse.url())?;
-            anyhow::Ok(clickhouse)
-        }
-        (None, Some(server)) => ClickHouse::served(server.url.clone()),
-        (None, None) => ClickHouse::served(String::new()),
-    };
+    let url = settings.clickhouse.as_ref().map(|server| server.url.clone()).unwrap_or_default();
+    let mut clickhouse = ClickHouse::served(url)?;
+    // Heard from here on: whoever stops it while it starts gets an orderly end.
+    let stop = stop_signal(&clickhouse);
+    let (tracing, exporter) = tracing(settings, brokers, &clickhouse);
     let keeps = brokers.local_checkpoints
         && stages.iter().any(|stage| matches!(stage, Stage::Correlate | Stage::Aggregate));
     let named = brokers.is_named.then_some(brokers.instance.as_str());
-    let (clickhouse, stop, local) = std::thread::scope(|scope| {
-        // The engine takes half a second to open; meanwhile there is enough else to do.
-        let beside = scope.spawn(|| {
-            publish_first(settings, brokers)?;
-            let copies = || copies::open(&beside(&settings.data, "checkpoints", true), named);
-            anyhow::Ok(keeps.then(copies).flatten())
-        });
-        let clickhouse = open()?;
-        // Heard from here on: whoever stops it while it starts gets an orderly end.
-        let stop = stop_signal(&clickhouse);
-        let local = beside.join().map_err(|_| anyhow::anyhow!("the thread that starts has died"))??;
-        anyhow::Ok((clickhouse, stop, local))
-    })?;
-    let client = match &settings.clickhouse {
-        Some(server) => {
-            if loads {
-                migrated(&clickhouse, server)?;
-            }
-            server.client().context("clickhouse.ssl")?
+    let embed = || match &folder {
+        Some(folder) => {
+            clickhouse.embed(folder.path(), settings.listen, Router::new())?;
+            folder.announce(clickhouse.url())
         }
-        None => clickhouse.client(),
+        None => Ok(()),
     };
-    let plan = Plan {
-        settings: brokers.clone(),
-        definitions: settings.definitions.clone(),
-        sources: source_settings(&settings.definitions, &settings.mappings),
-        read_catalog: catalog_reader(settings),
-        stages,
-        warehouse: loads.then(|| (client, clickhouse.handle())),
-        local,
-    };
-    let (tracing, exporter) = tracing(settings, brokers, &clickhouse);
-    let mut running = Running::start_traced(&plan, tracing)?;
-    let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
+    // The engine takes half a second to open; the other stages begin meanwhile.
+    let (mut plan, mut running) = std::thread::scope(|scope| {
+        let embedding = scope.spawn(embed);
+        publish_first(settings, brokers)?;
+        let copies = || copies::open(&beside(&settings.data, "checkpoints", true), named);
+        let plan = Plan {
+            settings: brokers.clone(),
+            definitions: settings.definitions.clone(),
+            sources: source_settings(&settings.definitions, &settings.mappings),
+            read_catalog: catalog_reader(settings),
+            stages: stages.iter().copied().filter(|stage| *stage != Stage::Load).collect(),
+            warehouse: None,
+            local: keeps.then(copies).flatten(),
+        };
+        let running = Running::start_traced(&plan, tracing.clone())?;
+        embedding.join().map_err(|_| anyhow::anyhow!("the thread that opens the engine has died"))??;
+        anyhow::Ok((plan, running))
+    })?;
+    if loads {
+        let client = match &settings.clickhouse {
+            Some(server) => {
+                migrated(&clickhouse, server)?;
+                server.client().context("clickhouse.ssl")?
+            }
+            None => clickhouse.client(),
+        };
+        plan.warehouse = Some((client, clickhouse.handle()));
+        running.add(Stage::Load, &plan, &tracing)?;
+    }
+    let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
     if folder.is_some() {
         writeln!(std::io::stderr(), "SQL is answered at {}", clickhouse.url())?;
