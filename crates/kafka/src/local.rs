@@ -521,6 +521,24 @@ mod tests {
     }
 
     #[test]
+    fn which_tasks_ran_here_is_known_to_the_next_process() {
+        let store = Arc::new(InMemory::default());
+        let keeper = Keeper::start(store.clone()).unwrap();
+        assert_eq!(keeper.ran_here("a"), Vec::<u32>::new());
+        for ran in [&[2, 0, 300][..], &[1], &[1]] {
+            keeper.run_here("a", ran);
+            assert!(keeper.settle(Duration::from_secs(30)));
+        }
+        keeper.run_here("a-1", &[7]);
+        drop(keeper);
+        let next = Keeper::start(store).unwrap();
+        assert_eq!(
+            (next.ran_here("a"), next.ran_here("a-1"), next.ran_here("b")),
+            (vec![1], vec![7], vec![])
+        );
+    }
+
+    #[test]
     fn a_store_that_refuses_is_written_no_further_and_what_it_held_stays() {
         let store = Arc::new(InMemory::default());
         let keeper = Keeper::start(store.clone()).unwrap();

@@ -52,6 +52,8 @@ pub struct Restored<L> {
     pub kept: Kept,
     /// Whether a local copy was used.
     pub from_copy: bool,
+    /// Whether the state was made before the task was this process's.
+    pub is_ahead: bool,
 }
 
 /// What a task is restored with.
@@ -139,7 +141,7 @@ pub fn restore<L: Logic, O: Outside>(
         if let Some(ahead) = ahead
             && source.live(ahead.mark.offset)?.is_some_and(|live| live == ahead.live)
         {
-            return Ok(source.taken(local, ahead));
+            return Ok(Restored { is_ahead: true, ..source.taken(local, ahead) });
         }
         match source.made_of_copy(local, &make)? {
             Ok(made) => return Ok(source.taken(local, made)),
@@ -358,7 +360,16 @@ impl<L: Logic> Filled<L> {
         kept: Kept,
         from_copy: bool,
     ) -> Restored<L> {
-        Restored { logic: self.logic, catalog, checkpoint, entries_read, bytes: self.bytes, kept, from_copy }
+        Restored {
+            logic: self.logic,
+            catalog,
+            checkpoint,
+            entries_read,
+            bytes: self.bytes,
+            kept,
+            from_copy,
+            is_ahead: false,
+        }
     }
 }
 

@@ -83,7 +83,15 @@ impl Running {
         });
         let mut running = Self { stats: Vec::new(), stop: stop.clone(), threads: Vec::new() };
         for stage in plan.stages.iter().copied() {
-            running.begin(stage, plan, keeper.clone(), &tracing)?;
+            let stats = Arc::new(StageStats::new(stage));
+            running.stats.push(stats.clone());
+            let (plan, stop, tracing) = (plan.clone(), stop.clone(), tracing.clone());
+            let keeper = keeper.clone();
+            let thread = std::thread::Builder::new()
+                .name(stage.as_str().to_owned())
+                .spawn(move || keep_running(stage, &plan, keeper.as_ref(), &tracing, &stats, &stop))
+                .map_err(|error| Error::Thread { stage, reason: error.to_string() })?;
+            running.threads.push(thread);
         }
         if let Some(keeper) = keeper.filter(|_| plan.settings.standby) {
             let topics = &plan.settings.topics;
@@ -102,32 +110,6 @@ impl Running {
             }
         }
         Ok(running)
-    }
-
-    /// Starts one more stage: one that keeps no state.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn add(&mut self, stage: Stage, plan: &Plan, tracing: &Tracing) -> Result<(), Error> {
-        self.begin(stage, plan, None, tracing)
-    }
-
-    fn begin(
-        &mut self,
-        stage: Stage,
-        plan: &Plan,
-        keeper: Option<Arc<Keeper>>,
-        tracing: &Tracing,
-    ) -> Result<(), Error> {
-        let stats = Arc::new(StageStats::new(stage));
-        self.stats.push(stats.clone());
-        let (plan, stop, tracing) = (plan.clone(), self.stop.clone(), tracing.clone());
-        let thread = std::thread::Builder::new()
-            .name(stage.as_str().to_owned())
-            .spawn(move || keep_running(stage, &plan, keeper.as_ref(), &tracing, &stats, &stop))
-            .map_err(|error| Error::Thread { stage, reason: error.to_string() })?;
-        self.threads.push(thread);
-        Ok(())
     }
 
     /// What each stage counts.

@@ -22,8 +22,6 @@ use std::time::{Duration, Instant};
 const SLICE: Duration = Duration::from_millis(2_500);
 /// How often it is looked meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long may be waited for a connection before a session begins to wait for its coordinator.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A record to produce.
 #[derive(Debug, Clone, Copy)]
@@ -147,8 +145,6 @@ impl RdkafkaSession {
             .create_with_context(Contact::new(settings, transactional_id, stats))
             .map_err(|error| EosError::Fatal(format!("producer {transactional_id}: {error}")))?;
         let producer = Arc::new(producer);
-        // Without a connection librdkafka looks for the coordinator again half a second later.
-        let _connected = producer.client().fetch_metadata(Some(&settings.topics.catalog), CONNECTED_WITHIN);
         let timeout = settings.transaction_timeout;
         let deadline = Instant::now() + timeout;
         let opened = retry(&producer, deadline, || producer.init_transactions(SLICE).map_err(classify));

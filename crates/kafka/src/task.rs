@@ -136,7 +136,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
         let started = outside.instant();
         let topic = L::changelog(topics);
         let source = Source { context, outside, topic, partition, name: &name };
-        let Restored { logic, catalog, checkpoint, entries_read, bytes, kept, from_copy } =
+        let Restored { logic, catalog, checkpoint, entries_read, bytes, kept, from_copy, is_ahead } =
             restore::restore(&source, ahead, |own| make::<L>(context, partition, catalog, own))?;
         let inputs = L::inputs(topics);
         let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
@@ -161,6 +161,7 @@ impl<L: Logic, O: Outside> Task<L, O> {
             partition,
             records = entries_read,
             from_copy,
+            ahead = is_ahead,
             took_ms = took.as_millis() as u64,
             sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence),
             "restored"

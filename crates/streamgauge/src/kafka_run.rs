@@ -68,36 +68,35 @@ pub fn run_until(
         }
         None => Ok(()),
     };
-    // The engine takes half a second to open; the other stages begin meanwhile.
-    let (mut plan, mut running) = std::thread::scope(|scope| {
+    // The engine takes half a second to open: meanwhile the catalog is read, and the local checkpoints are opened.
+    let local = std::thread::scope(|scope| {
         let embedding = scope.spawn(embed);
         publish_first(settings, brokers)?;
         let copies = || copies::open(&beside(&settings.data, "checkpoints", true), named);
-        let plan = Plan {
-            settings: brokers.clone(),
-            definitions: settings.definitions.clone(),
-            sources: source_settings(&settings.definitions, &settings.mappings),
-            read_catalog: catalog_reader(settings),
-            stages: stages.iter().copied().filter(|stage| *stage != Stage::Load).collect(),
-            warehouse: None,
-            local: keeps.then(copies).flatten(),
-        };
-        let running = Running::start_traced(&plan, tracing.clone())?;
+        let local = keeps.then(copies).flatten();
         embedding.join().map_err(|_| anyhow::anyhow!("the thread that opens the engine has died"))??;
-        anyhow::Ok((plan, running))
+        anyhow::Ok(local)
     })?;
-    if loads {
-        let client = match &settings.clickhouse {
-            Some(server) => {
+    let client = match &settings.clickhouse {
+        Some(server) => {
+            if loads {
                 migrated(&clickhouse, server)?;
-                server.client().context("clickhouse.ssl")?
             }
-            None => clickhouse.client(),
-        };
-        plan.warehouse = Some((client, clickhouse.handle()));
-        running.add(Stage::Load, &plan, &tracing)?;
-    }
-    let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+            server.client().context("clickhouse.ssl")?
+        }
+        None => clickhouse.client(),
+    };
+    let plan = Plan {
+        settings: brokers.clone(),
+        definitions: settings.definitions.clone(),
+        sources: source_settings(&settings.definitions, &settings.mappings),
+        read_catalog: catalog_reader(settings),
+        stages,
+        warehouse: loads.then(|| (client, clickhouse.handle())),
+        local,
+    };
+    let mut running = Running::start_traced(&plan, tracing)?;
+    let names: Vec<&str> = plan.stages.iter().map(|stage| stage.as_str()).collect();
     writeln!(std::io::stderr(), "running {} on {} until Ctrl-C", names.join(", "), brokers.brokers)?;
     if folder.is_some() {
         writeln!(std::io::stderr(), "SQL is answered at {}", clickhouse.url())?;

@@ -41,14 +41,18 @@ fn told(alone: &Alone) -> f64 {
     entries
 }
 
-/// Starts again with the same state; says how it was restored, and stops.
+/// Starts again with the same state; says how it was restored, and stops. Nobody else writes: so what was restored from a
+/// copy was restored ahead.
 fn again(alone: &Alone, wanted: f64) -> (f64, f64, f64) {
     let run = alone.start();
     run.wait_for_readiness(200, "aggregate: ready");
     let metrics = run.metrics();
     assert_eq!(entries(&metrics), wanted, "the state that was stopped");
+    let log = std::fs::read_to_string(&run.log).unwrap();
     run.stop();
-    restores(&metrics)
+    let (from_copy, from_changelog, records) = restores(&metrics);
+    assert_eq!(log.matches(r#""ahead":true"#).count() as f64, from_copy, "{log}");
+    (from_copy, from_changelog, records)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
