@@ -370,17 +370,15 @@ impl LocalCheckpoints for Keeper {
     }
 
     fn run_here(&self, changelog: &str, partitions: &[u32]) {
-        let copies = partitions.iter().map(|partition| name_of(changelog, *partition)).collect();
-        self.shared.lock().own.insert(changelog.to_owned(), copies);
-        let mut sorted = partitions.to_vec();
-        sorted.sort_unstable();
-        if sorted == self.ran_here(changelog) {
+        let copies: BTreeSet<_> = partitions.iter().map(|partition| name_of(changelog, *partition)).collect();
+        let before = self.shared.lock().own.insert(changelog.to_owned(), copies.clone());
+        if before.is_some_and(|before| before == copies) {
             return;
         }
         let key = |partition: &u32| [&[RAN_HERE], &partition.to_be_bytes()[..]].concat();
         let entry = |partition| ChangelogEntry { key: key(partition), value: Some(Vec::new()) };
         let mark = Mark { offset: 0, at: Timestamp::MIN };
-        let delta = Delta { from: None, changes: sorted.iter().map(entry).collect(), mark };
+        let delta = Delta { from: None, changes: partitions.iter().map(entry).collect(), mark };
         // Without it a restart is slower.
         let _ = self.put(&ran_here(changelog), delta, false);
     }
