@@ -42,6 +42,7 @@ pub mod trace;
 pub mod wire;
 pub mod worker;
 
+mod changelog;
 mod contact;
 mod kept;
 mod lane;

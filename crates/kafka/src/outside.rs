@@ -3,10 +3,10 @@
 //! when what fails.
 
 use crate::catalog::Revision;
+use crate::changelog;
 use crate::error::Error;
 use crate::local::{Keeper, LocalCheckpoints};
 use crate::member::{Member, Moved};
-use crate::restore;
 use crate::session::{EosError, EosSession, Position, RdkafkaSession};
 use crate::settings::KafkaSettings;
 use crate::stats::StageStats;
@@ -175,13 +175,13 @@ impl Outside for Brokers {
         from: i64,
         take: impl FnMut(i64, &[u8], Option<&[u8]>),
     ) -> Result<bool, Error> {
-        restore::read(&self.settings, changelog, partition, task, from, take)
+        changelog::read(&self.settings, changelog, partition, task, from, take)
     }
     fn local(&self) -> Option<&dyn LocalCheckpoints> {
         self.local.as_deref().map(|keeper| keeper as _)
     }
     fn end(&self, changelog: &str, partition: u32, task: &str) -> Result<i64, Error> {
-        restore::end(&self.settings, changelog, partition, task)
+        changelog::end(&self.settings, changelog, partition, task)
     }
     fn instant(&self) -> Instant {
         Instant::now()

@@ -6,31 +6,17 @@
 
 use crate::catalog::Revision;
 use crate::checkpoint::{CATALOG_KEY, CHECKPOINT_KEY, Checkpoint, Disagreement, LAYOUT, entry_hash};
-use crate::client;
 use crate::error::Error;
 use crate::kept::Kept;
 use crate::local::{Delta, LocalCheckpoints, MARK_KEY, Mark, name_of};
-use crate::log::Reader;
-use crate::member::ANSWER_WITHIN;
 use crate::outside::Outside;
-use crate::probe::is_topic_denied;
-use crate::settings::KafkaSettings;
 use crate::stage::Logic;
 use crate::task::Context;
 use foldhash::fast::FixedState;
 use model::Timestamp;
 use model::table::{ChangelogEntry, RestoreError};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-/// How long nothing may come before a restore is given up.
-const SILENCE: Duration = Duration::from_secs(60);
-/// The same while all brokers are away: the stage says so sooner.
-const AWAY: Duration = Duration::from_secs(5);
 /// Records between two counts of them.
 const TELL_EVERY: u64 = 10_000;
 /// The table number under which keys are no state.
@@ -68,6 +54,8 @@ pub struct Source<'a, O: Outside> {
     pub partition: u32,
     /// The task, as in `correlate-3`.
     pub name: &'a str,
+    /// The newest catalog: that of a task that is new.
+    pub newest: &'a Revision,
 }
 
 /// Why a copy is not used, and everything is read.
@@ -112,11 +100,8 @@ pub struct Ahead<L> {
 
 /// Makes a task's state of its local copy before the task is this process's: see [`restore`]. `None`: it has to be made
 /// then.
-pub fn ahead<L: Logic, O: Outside>(
-    source: &Source<'_, O>,
-    make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
-) -> Option<Ahead<L>> {
-    let made = source.made_of_copy(source.outside.local()?, &make);
+pub fn ahead<L: Logic, O: Outside>(source: &Source<'_, O>) -> Option<Ahead<L>> {
+    let made = source.made_of_copy(source.outside.local()?);
     match made {
         Ok(made) => made.ok(),
         Err(error) => {
@@ -126,16 +111,14 @@ pub fn ahead<L: Logic, O: Outside>(
     }
 }
 
-/// Restores a task: from its local copy and the changelog's tail, or from the whole changelog. `make` makes an empty
-/// one: with the catalog that its state was concluded by (file, text, offset), where one is kept. What was made `ahead`
-/// is the state when the tail is still the same.
+/// Restores a task: from its local copy and the changelog's tail, or from the whole changelog. What
+/// was made `ahead` is the state when the tail is still the same.
 ///
 /// # Errors
 /// A changelog that cannot be read, or that does not hold what its checkpoint says.
 pub fn restore<L: Logic, O: Outside>(
     source: &Source<'_, O>,
     ahead: Option<Ahead<L>>,
-    make: impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
 ) -> Result<Restored<L>, Error> {
     if let Some(local) = source.outside.local() {
         if let Some(ahead) = ahead
@@ -143,7 +126,7 @@ pub fn restore<L: Logic, O: Outside>(
         {
             return Ok(Restored { is_ahead: true, ..source.taken(local, ahead) });
         }
-        match source.made_of_copy(local, &make)? {
+        match source.made_of_copy(local)? {
             Ok(made) => return Ok(source.taken(local, made)),
             Err(Unusable::Absent) => {}
             Err(unusable) => {
@@ -153,7 +136,7 @@ pub fn restore<L: Logic, O: Outside>(
             }
         }
     }
-    source.without_copy(&make)
+    source.without_copy()
 }
 
 impl<O: Outside> Source<'_, O> {
@@ -195,16 +178,23 @@ impl<O: Outside> Source<'_, O> {
         Ok(checkpoint)
     }
 
-    fn without_copy<L: Logic>(
-        &self,
-        make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
-    ) -> Result<Restored<L>, Error> {
+    /// An empty task, with the catalog that its state was concluded by, where one is kept.
+    fn make<L: Logic>(&self, kept: Option<&KeptCatalog>) -> Result<(L, Revision), Error> {
+        let Context { read_catalog, definitions, tasks, .. } = self.context;
+        let catalog = match kept {
+            Some((file, text, offset)) => Revision::read(read_catalog, *offset, file, text)?,
+            None => self.newest.clone(),
+        };
+        Ok((L::new(definitions, catalog.catalog.clone(), self.partition, *tasks), catalog))
+    }
+
+    fn without_copy<L: Logic>(&self) -> Result<Restored<L>, Error> {
         let at = self.outside.now();
         let live = self.live(0)?.unwrap_or_default();
         let kept = live.catalog.as_deref().map(decode_catalog).transpose();
         let kept = kept.map_err(|source| self.broken(source))?;
         let checkpoint = self.checkpoint(&live)?;
-        let (logic, catalog) = make(kept.as_ref().map(|kept| (kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+        let (logic, catalog) = self.make::<L>(kept.as_ref())?;
         let mut state = Filled::new(logic);
         // What goes on to the copy lies in memory in any case, and is not copied.
         let local = self.outside.local().filter(|_| checkpoint.is_some());
@@ -244,7 +234,6 @@ impl<O: Outside> Source<'_, O> {
     fn made_of_copy<L: Logic>(
         &self,
         local: &dyn LocalCheckpoints,
-        make: &impl Fn(Option<(&str, &str, i64)>) -> Result<(L, Revision), Error>,
     ) -> Result<Result<Ahead<L>, Unusable>, Error> {
         let copy = name_of(self.topic, self.partition);
         let (mut mark, mut catalog) = (None, None);
@@ -275,7 +264,7 @@ impl<O: Outside> Source<'_, O> {
         if kept.2 != checkpoint.catalog {
             return Ok(Err(Unusable::Disagrees));
         }
-        let (logic, catalog) = make(Some((kept.0.as_str(), kept.1.as_str(), kept.2)))?;
+        let (logic, catalog) = self.make::<L>(Some(&kept))?;
         let mut state = Filled::new(logic);
         // One entry's memory for all of them: there are millions.
         let mut entry = ChangelogEntry { key: Vec::new(), value: Some(Vec::new()) };
@@ -440,97 +429,15 @@ impl Live {
     }
 }
 
-/// Reads the committed records of a changelog through librdkafka; see [`Outside::read`].
-///
-/// # Errors
-/// When it may not be read, or nothing comes for [`SILENCE`].
-pub fn read(
-    settings: &KafkaSettings,
-    topic: &str,
-    partition: u32,
-    name: &str,
-    from: i64,
-    mut take: impl FnMut(i64, &[u8], Option<&[u8]>),
-) -> Result<bool, Error> {
-    let mut config = client::reader(settings);
-    // Nothing is written to it meanwhile: its end is told at once.
-    config
-        .set("enable.partition.eof", "true")
-        .set("fetch.wait.max.ms", "5")
-        .set("fetch.message.max.bytes", "8388608");
-    if from > 0 {
-        config.set("auto.offset.reset", "error");
-    }
-    let consumer: BaseConsumer<Reader> = config
-        .create_with_context(Reader { of: name.to_owned() })
-        .map_err(Error::client("the consumer of a changelog"))?;
-    let stuck_for = |limit: Duration, reason: String| Error::RestoreStuck {
-        task: name.to_owned(),
-        seconds: limit.as_secs(),
-        reason,
-    };
-    let stuck = |reason| stuck_for(SILENCE, reason);
-    let mut list = TopicPartitionList::new();
-    let begin = if from > 0 { Offset::Offset(from) } else { client::FROM_THE_FIRST };
-    list.add_partition_offset(topic, i32::try_from(partition).unwrap_or(i32::MAX), begin)
-        .map_err(|error| stuck(error.to_string()))?;
-    client::assign(&consumer, &list).map_err(|error| stuck(error.to_string()))?;
-    let mut heard = Instant::now();
-    let mut last = "nothing".to_owned();
-    let mut all_down = false;
-    loop {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => {
-                heard = Instant::now();
-                all_down = false;
-                take(message.offset(), message.key().unwrap_or_default(), message.payload());
-            }
-            // Under read_committed this is the last stable offset: the task's producer was initialised before,
-            // so that nothing is open any more.
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-            // It begins later or ends earlier than it did.
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
-                return Ok(false);
-            }
-            Some(Err(error)) if is_topic_denied(&error) => {
-                return Err(Error::Consume(format!("topic {topic}: {error}")));
-            }
-            Some(Err(error)) => {
-                all_down |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
-                last = error.to_string();
-            }
-            None => {}
-        }
-        let limit = if all_down { AWAY } else { SILENCE };
-        if heard.elapsed() > limit {
-            return Err(stuck_for(limit, last));
-        }
-    }
-}
-
-/// The end of a changelog: its last stable offset.
-///
-/// # Errors
-/// When the broker does not answer in time.
-pub fn end(settings: &KafkaSettings, topic: &str, partition: u32, name: &str) -> Result<i64, Error> {
-    let consumer: BaseConsumer<Reader> = client::reader(settings)
-        .create_with_context(Reader { of: name.to_owned() })
-        .map_err(Error::client("the consumer of a changelog"))?;
-    let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-    let watermarks = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
-    watermarks.map(|(_, end)| end).map_err(|error| Error::RestoreStuck {
-        task: name.to_owned(),
-        seconds: ANSWER_WITHIN.as_secs(),
-        reason: error.to_string(),
-    })
-}
-
 /// A catalog as a changelog keeps it.
 pub fn encode_catalog(revision: &Revision) -> Vec<u8> {
     postcard::to_allocvec(&(&revision.file, &*revision.text, revision.offset)).unwrap_or_default()
 }
 
-fn decode_catalog(bytes: &[u8]) -> Result<(String, String, i64), RestoreError> {
+/// The file of such a catalog, its text, its offset.
+type KeptCatalog = (String, String, i64);
+
+fn decode_catalog(bytes: &[u8]) -> Result<KeptCatalog, RestoreError> {
     postcard::from_bytes(bytes)
         .map_err(|error| RestoreError::Corrupt { table: RESERVED, reason: error.to_string() })
 }

@@ -85,23 +85,6 @@ const CORRECTION_SHARE: u32 = 20;
 /// the next.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A catalog as a task keeps it: its file, its text, its offset.
-type Own<'a> = (&'a str, &'a str, i64);
-
-/// An empty task, with the catalog that its state was concluded by; a new one with the newest.
-fn make<L: Logic>(
-    context: &Context,
-    partition: u32,
-    newest: &Revision,
-    own: Option<Own<'_>>,
-) -> Result<(L, Revision), Error> {
-    let catalog = match own {
-        Some((file, text, offset)) => Revision::read(&context.read_catalog, offset, file, text)?,
-        None => newest.clone(),
-    };
-    Ok((L::new(&context.definitions, catalog.catalog.clone(), partition, context.tasks), catalog))
-}
-
 /// Makes the state of a task that may become this process's, of its local copy.
 pub fn ahead<L: Logic, O: Outside>(
     context: &Context,
@@ -110,8 +93,7 @@ pub fn ahead<L: Logic, O: Outside>(
     catalog: &Revision,
 ) -> Option<Ahead<L>> {
     let (topic, name) = (L::changelog(&context.settings.topics), task_name(L::STAGE, partition));
-    let source = Source { context, outside, topic, partition, name: &name };
-    restore::ahead(&source, |own| make::<L>(context, partition, catalog, own))
+    restore::ahead(&Source { context, outside, topic, partition, name: &name, newest: catalog })
 }
 
 impl<L: Logic, O: Outside> Task<L, O> {
@@ -135,9 +117,9 @@ impl<L: Logic, O: Outside> Task<L, O> {
         let session = outside.session(&id).map_err(Error::transaction(&name))?;
         let started = outside.instant();
         let topic = L::changelog(topics);
-        let source = Source { context, outside, topic, partition, name: &name };
+        let source = Source { context, outside, topic, partition, name: &name, newest: catalog };
         let Restored { logic, catalog, checkpoint, entries_read, bytes, kept, from_copy, is_ahead } =
-            restore::restore(&source, ahead, |own| make::<L>(context, partition, catalog, own))?;
+            restore::restore::<L, O>(&source, ahead)?;
         let inputs = L::inputs(topics);
         let begun = crate::checkpoint::begin_at(checkpoint.as_ref(), &inputs, &committed(&inputs)?);
         let offsets = match begun {

@@ -84,12 +84,11 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
 
     fn restore_ahead(&mut self) {
         let Some(local) = self.outside.local() else { return };
-        let mut last = local.ran_here(L::changelog(&self.context.settings.topics)).into_iter().peekable();
+        let last = local.ran_here(L::changelog(&self.context.settings.topics));
         let (context, outside, newest) = (&self.context, &self.outside, self.catalog.newest());
-        while last.peek().is_some() {
-            let some = last.by_ref().take(outside.side_by_side().max(1));
-            let make = |partition, ()| task::ahead::<L, _>(context, outside, partition, &newest);
-            let some = some.map(|partition| (partition, ())).collect();
+        let make = |partition, ()| task::ahead::<L, _>(context, outside, partition, &newest);
+        for some in last.chunks(outside.side_by_side().max(1)) {
+            let some = some.iter().map(|partition| (*partition, ())).collect();
             let made = side_by_side::<L, _, _>(some, "it died while a task was restored ahead", make);
             let made = made.into_iter().filter_map(|(partition, made)| Some((partition, made.ok()??)));
             self.ahead.extend(made);
@@ -119,7 +118,6 @@ impl<L: Logic, O: Outside, C: Catalogs> Worker<L, O, C> {
                     self.open_all(&partitions)?;
                     // What did not come back is somebody else's now.
                     self.idle.clear();
-                    self.ahead.clear();
                     self.read_on()?;
                 }
                 Moved::Revoked | Moved::Lost => {
