@@ -60,7 +60,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "fuzz",
-        takes: "[SECONDS] [--again]",
+        takes: "[SECONDS | --again]",
         does: "damaged deliveries of every source: bounded time and memory; 600 s each, goes on where it was cut",
         run: fuzz,
     },
@@ -169,21 +169,20 @@ fn docs() -> Result<ExitCode> {
 /// So many seconds of each source; with none the long run, which keeps what each source came to in `docs`.
 fn fuzz(args: &[String]) -> Result<ExitCode> {
     const WRITTEN: [&str; 2] = ["docs/fuzz.md", "docs/fuzz.ndjson"];
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let seconds = match words[..] {
+        [] | ["--again"] => None,
+        [seconds] if seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) => Some(seconds),
+        _ => anyhow::bail!("expected --again or a number of seconds for each source, found {args:?}"),
+    };
+    if words == ["--again"] {
+        std::fs::write(process::project_root().join(WRITTEN[1]), "")?;
+    }
     let mut command = cargo_test("fuzz", true);
     command.args(locked()).args(["--", "--nocapture"]);
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [seconds] if seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) => {
-            command.env("STREAMGAUGE_FUZZ_SECONDS", seconds);
-        }
-        words @ ([] | ["--again"]) => {
-            if !words.is_empty() {
-                std::fs::write(process::project_root().join(WRITTEN[1]), "")?;
-            }
-            command
-                .env("STREAMGAUGE_FUZZ_SECONDS", "600")
-                .env("STREAMGAUGE_COMMIT", measure::commit(&WRITTEN)?);
-        }
-        _ => anyhow::bail!("expected --again or a number of seconds for each source, found {args:?}"),
+    command.env("STREAMGAUGE_FUZZ_SECONDS", seconds.unwrap_or("600"));
+    if seconds.is_none() {
+        command.env("STREAMGAUGE_COMMIT", measure::commit(&WRITTEN)?);
     }
     run(&mut command)?;
     Ok(ExitCode::SUCCESS)
